@@ -1,0 +1,1 @@
+"""What faces the outside: wire dialects, providers, sinks, transports."""

@@ -1,0 +1,235 @@
+"""OpenAI's chat, completions and embeddings formats.
+
+Sources: platform.openai.com/docs/api-reference/{chat,completions,embeddings}, and what compatible servers make of them:
+Mistral streams content as parts, DeepSeek and others reasoning as `reasoning_content`, Groq reports the usage of a
+stream under `x_groq`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from engine.call import Usage
+from engine.contracts import EVERY, Channel, Frame, TextSlot
+from engine.errors import GatewayError
+
+DONE = b"[DONE]"
+Member = dict[str, Any]
+Place = tuple[Member, str, TextSlot]
+"""Where a text stands: the object that holds it, the member's name, and the text."""
+
+
+class _Answer(msgspec.Struct):
+    """What of an answer is read: its usage, wherever it stands."""
+
+    usage: dict[str, Any] | None = None
+    x_groq: dict[str, Any] | None = None
+    service_tier: Any = None
+
+
+class _Chunk(_Answer):
+    """What of a frame is read to see whether it says anything but usage."""
+
+    choices: list[msgspec.Raw] | None = None
+
+
+_answer = msgspec.json.Decoder(_Answer)
+_chunk = msgspec.json.Decoder(_Chunk)
+
+
+class OpenAI:
+    """The dialect of `/v1/chat/completions`, `/v1/completions` and `/v1/embeddings`."""
+
+    usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
+
+    def usage(self, answer: bytes) -> Usage | None:
+        """Read the usage of a whole answer."""
+        try:
+            return usage_of(_answer.decode(answer))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+
+    def frame_usage(self, frame: Frame) -> tuple[Usage | None, bool]:
+        """Read a frame's usage; a frame with an empty `choices` and usage says nothing else."""
+        try:
+            chunk = _chunk.decode(frame.data)
+        except (msgspec.DecodeError, RecursionError):
+            return None, False
+        usage = usage_of(chunk)
+        return usage, usage is not None and chunk.usage is not None and chunk.choices == []
+
+    def ends(self, frame: Frame) -> tuple[int, ...]:
+        """Name the choices that finish with this frame; `EVERY` at `[DONE]`."""
+        if frame.data == DONE:
+            return EVERY
+        if b'"finish_reason"' not in frame.data:
+            return ()
+        return tuple(index for index, choice in _choices(decode(frame.data)) if choice.get("finish_reason"))
+
+    def texts(self, frame: Frame) -> tuple[TextSlot, ...]:
+        """List the texts that a frame continues."""
+        return tuple(slot for _, _, slot in _places(decode(frame.data)))
+
+    def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
+        """Rebuild a frame with other text; texts that `slots` does not name become empty."""
+        chunk = decode(frame.data)
+        fill(_places(chunk), slots)
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+    def finish(self, frame: Frame, reason: str) -> bytes:
+        """End every choice of a stream early."""
+        chunk = decode(frame.data)
+        chunk["choices"] = [
+            {"index": index, "delta": {}, "finish_reason": reason} for index, _ in list(_choices(chunk)) or [(0, {})]
+        ]
+        return b"data: " + orjson.dumps(chunk) + b"\n\ndata: [DONE]\n\n"
+
+    def error(self, error: GatewayError) -> bytes:
+        """Render `{"error": {...}}`."""
+        return orjson.dumps(envelope(error))
+
+    def stream_error(self, error: GatewayError) -> bytes:
+        """Render the error as a frame, then `[DONE]`."""
+        return b"data: " + self.error(error) + b"\n\ndata: [DONE]\n\n"
+
+    def is_error(self, answer: bytes) -> bool:
+        """Tell whether an answer is `{"error": {"message": ...}}`."""
+        return is_error(answer)
+
+
+def fill(places: Iterable[Place], slots: Sequence[TextSlot]) -> None:
+    """Write slots into their places, those of one text in their order; places without a slot are emptied."""
+    texts: dict[tuple[Channel, int, int], list[str]] = {}
+    for slot in reversed(slots):
+        texts.setdefault((slot.channel, slot.choice, slot.index), []).append(slot.text)
+    for holder, name, slot in places:
+        waiting = texts.get((slot.channel, slot.choice, slot.index))
+        holder[name] = waiting.pop() if waiting else ""
+
+
+def envelope(error: GatewayError) -> Member:
+    """Shape an error as OpenAI's clients expect it; `code` is the status as text, as LiteLLM's users parse it."""
+    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": str(error.status)}}
+
+
+def is_error(answer: bytes) -> bool:
+    """Tell whether a body is an error in OpenAI's shape."""
+    try:
+        body = orjson.loads(answer)
+    except orjson.JSONDecodeError:
+        return False
+    error = body.get("error") if isinstance(body, dict) else None
+    return isinstance(error, dict) and isinstance(error.get("message"), str)
+
+
+def usage_of(answer: _Answer) -> Usage | None:
+    """Read the usage that an answer or a frame reports."""
+    reported = answer.usage
+    if reported is None and answer.x_groq is not None:
+        reported = answer.x_groq.get("usage")
+    if not isinstance(reported, dict):
+        return None
+    usage = count(reported)
+    if isinstance(answer.service_tier, str):
+        usage.service_tier = answer.service_tier
+    return usage
+
+
+def count(reported: Member) -> Usage:
+    """Turn a usage object into counts.
+
+    Where the total exceeds input and output, the rest was produced and billed as output without being shown: xAI's and
+    Gemini's reasoning tokens are reported so.
+    """
+    usage = Usage(
+        _number(reported, "prompt_tokens") or _number(reported, "input_tokens"),
+        _number(reported, "completion_tokens") or _number(reported, "output_tokens"),
+        _number(reported, "total_tokens"),
+    )
+    read = _part(reported, "prompt_tokens_details") or _part(reported, "input_tokens_details")
+    written = _part(reported, "completion_tokens_details") or _part(reported, "output_tokens_details")
+    usage.cached_input = _number(read, "cached_tokens") or _number(reported, "prompt_cache_hit_tokens")
+    usage.cache_write = _number(read, "cache_write_tokens") or _number(read, "cache_creation_tokens")
+    usage.audio_input = _number(read, "audio_tokens")
+    usage.reasoning = _number(written, "reasoning_tokens") or _number(reported, "reasoning_tokens")
+    usage.audio_output = _number(written, "audio_tokens")
+    hidden = usage.total - usage.input - usage.output
+    if hidden > 0:
+        usage.output += hidden
+    return usage
+
+
+def _number(holder: Member, name: str) -> int:
+    value = holder.get(name)
+    return value if type(value) is int and value > 0 else 0
+
+
+def _part(holder: Member, name: str) -> Member:
+    value = holder.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def decode(data: bytes) -> Member:
+    """Parse a frame's JSON object; anything else is an empty one."""
+    try:
+        chunk = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return {}
+    return chunk if isinstance(chunk, dict) else {}
+
+
+def _choices(chunk: Member) -> Iterator[tuple[int, Member]]:
+    for choice in chunk.get("choices") or ():
+        if isinstance(choice, dict):
+            index = choice.get("index")
+            yield (index if isinstance(index, int) else 0), choice
+
+
+def _places(chunk: Member) -> Iterator[Place]:
+    for index, choice in _choices(chunk):
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            yield from _delta_places(index, delta)
+        elif isinstance(choice.get("text"), str):
+            yield choice, "text", TextSlot(Channel.CONTENT, index, 0, choice["text"])
+
+
+_PLAIN = (
+    ("content", Channel.CONTENT),
+    ("reasoning_content", Channel.REASONING),
+    ("reasoning", Channel.REASONING),
+    ("refusal", Channel.REFUSAL),
+)
+
+
+def _delta_places(choice: int, delta: Member) -> Iterator[Place]:
+    for name, channel in _PLAIN:
+        if isinstance(delta.get(name), str):
+            yield delta, name, TextSlot(channel, choice, 0, delta[name])
+    if isinstance(delta.get("content"), list):
+        yield from _part_places(choice, delta["content"])
+    audio = delta.get("audio")
+    if isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
+        yield audio, "transcript", TextSlot(Channel.TRANSCRIPT, choice, 0, audio["transcript"])
+    calls = [call for call in delta.get("tool_calls") or () if isinstance(call, dict)]
+    for position, call in enumerate([*calls, {"function": delta.get("function_call")}]):
+        function = call.get("function")
+        if isinstance(function, dict) and isinstance(function.get("arguments"), str):
+            place = call.get("index", position)
+            yield function, "arguments", TextSlot(Channel.TOOL_ARGUMENTS, choice, place, function["arguments"])
+
+
+def _part_places(choice: int, parts: list[Any]) -> Iterator[Place]:
+    for part in parts:
+        if not isinstance(part, dict):
+            continue
+        if isinstance(part.get("text"), str):
+            yield part, "text", TextSlot(Channel.CONTENT, choice, 0, part["text"])
+        for thought in part.get("thinking") or () if isinstance(part.get("thinking"), list) else ():
+            if isinstance(thought, dict) and isinstance(thought.get("text"), str):
+                yield thought, "text", TextSlot(Channel.REASONING, choice, 0, thought["text"])

@@ -1,0 +1,133 @@
+"""OpenAI's Responses format.
+
+Source: platform.openai.com/docs/api-reference/responses and its streaming events. Usage comes with the event that
+ends the stream, inside its `response`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+import orjson
+
+from adapters.dialects.openai import Member, Place, count, decode, envelope, fill, is_error
+from engine.call import Usage
+from engine.contracts import EVERY, Channel, Frame, TextSlot
+from engine.errors import GatewayError
+
+LAST = ("response.completed", "response.incomplete", "response.failed", "error")
+DELTAS = {
+    "response.output_text.delta": Channel.CONTENT,
+    "response.reasoning_text.delta": Channel.REASONING,
+    "response.reasoning_summary_text.delta": Channel.REASONING,
+    "response.refusal.delta": Channel.REFUSAL,
+    "response.function_call_arguments.delta": Channel.TOOL_ARGUMENTS,
+    "response.mcp_call_arguments.delta": Channel.TOOL_ARGUMENTS,
+    "response.custom_tool_call_input.delta": Channel.TOOL_ARGUMENTS,
+    "response.audio.transcript.delta": Channel.TRANSCRIPT,
+}
+
+
+class _Body(msgspec.Struct):
+    usage: dict[str, Any] | None = None
+    service_tier: Any = None
+
+
+class _Event(msgspec.Struct):
+    response: _Body | None = None
+
+
+_body = msgspec.json.Decoder(_Body)
+_event = msgspec.json.Decoder(_Event)
+
+
+class Responses:
+    """The dialect of `/v1/responses`."""
+
+    usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
+
+    def usage(self, answer: bytes) -> Usage | None:
+        """Read the usage of a whole answer."""
+        try:
+            return _usage(_body.decode(answer))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+
+    def frame_usage(self, frame: Frame) -> tuple[Usage | None, bool]:
+        """Read a frame's usage; none says nothing else."""
+        try:
+            event = _event.decode(frame.data)
+        except (msgspec.DecodeError, RecursionError):
+            return None, False
+        return (_usage(event.response) if event.response else None), False
+
+    def ends(self, frame: Frame) -> tuple[int, ...]:
+        """Name the output item whose text is done; `EVERY` when the response is."""
+        if b'.delta"' in frame.data:
+            return ()
+        event = decode(frame.data)
+        kind = event.get("type")
+        if kind in LAST:
+            return EVERY
+        place = event.get("output_index")
+        return (place,) if kind == "response.output_item.done" and isinstance(place, int) else ()
+
+    def texts(self, frame: Frame) -> tuple[TextSlot, ...]:
+        """List the texts that a frame continues."""
+        return tuple(slot for _, _, slot in _places(decode(frame.data)))
+
+    def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
+        """Rebuild a frame with other text."""
+        event = decode(frame.data)
+        fill(_places(event), slots)
+        return _frame(event)
+
+    def finish(self, frame: Frame, reason: str) -> bytes:
+        """End the response early, as incomplete."""
+        last = decode(frame.data)
+        response = {"id": last.get("item_id", ""), "object": "response", "status": "incomplete", "output": []}
+        response["incomplete_details"] = {"reason": reason}
+        number = last.get("sequence_number")
+        return _frame(
+            {
+                "type": "response.incomplete",
+                "sequence_number": number + 1 if isinstance(number, int) else 0,
+                "response": response,
+            }
+        )
+
+    def error(self, error: GatewayError) -> bytes:
+        """Render `{"error": {...}}`."""
+        return orjson.dumps(envelope(error))
+
+    def stream_error(self, error: GatewayError) -> bytes:
+        """Render an `error` event, which ends the stream."""
+        return _frame({"type": "error", "code": error.type, "message": error.message, "param": error.param})
+
+    def is_error(self, answer: bytes) -> bool:
+        """Tell whether an answer is `{"error": {"message": ...}}`."""
+        return is_error(answer)
+
+
+def _usage(body: _Body) -> Usage | None:
+    if body.usage is None:
+        return None
+    usage = count(body.usage)
+    if isinstance(body.service_tier, str):
+        usage.service_tier = body.service_tier
+    return usage
+
+
+def _frame(event: Member) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (str(event.get("type", "")).encode(), orjson.dumps(event))
+
+
+def _places(event: Member) -> Iterator[Place]:
+    channel = DELTAS.get(str(event.get("type")))
+    text = event.get("delta")
+    if channel is not None and isinstance(text, str):
+        index = event.get("content_index", event.get("summary_index"))
+        yield event, "delta", TextSlot(channel, event.get("output_index") or 0, index or 0, text)

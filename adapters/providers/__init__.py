@@ -1,0 +1,1 @@
+"""Upstream vendors, one file each: how a call reaches them."""

@@ -1,0 +1,100 @@
+"""The inference routes, one line each, and what happens around `gateway.handle`: a call made, its errors rendered."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import secrets
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import structlog
+
+from engine.api.errors import render
+from engine.api.server import HttpReply, HttpSource, InferenceRequest
+from engine.call import Call, Route
+from engine.contracts import Clock, Registry
+from engine.errors import GatewayError, InternalError, Source
+from engine.gateway import Gateway
+from engine.snapshot import Snapshot
+
+log = structlog.get_logger("interlock")
+
+ROUTES = (
+    # path below an optional /v1, operation, dialect
+    ("/chat/completions", "chat", "openai"),
+    ("/completions", "completions", "openai"),
+    ("/embeddings", "embeddings", "openai"),
+    ("/responses", "responses", "responses"),
+)
+FORMS = ("", "/v1", "/openai/v1")
+"""What may stand before a path."""
+MODEL_FORMS = re.compile(
+    r"(?:/v1)?/(?:engines|openai/deployments)/(?P<model>[^/]+(?:/[^/]+)??)(?P<path>/(?:chat/)?completions|/embeddings)"
+)
+"""Paths that name the model themselves: OpenAI's old engines and Azure's deployments."""
+
+
+class Inference:
+    """Carries requests of inference routes through the gateway.
+
+    `snapshot` returns the one in force; a call takes it once.
+    """
+
+    def __init__(self, gateway: Gateway, registry: Registry, snapshot: Callable[[], Snapshot], clock: Clock) -> None:
+        self._gateway = gateway
+        self._snapshot = snapshot
+        self._time = clock.time
+        self._monotonic = clock.monotonic
+        self._ids = map(f"{secrets.token_hex(6)}-{{:08x}}".format, itertools.count(1))
+        made = [Route(path, operation, registry.dialect(dialect)) for path, operation, dialect in ROUTES]
+        self._named = {route.path: route for route in made}
+        self._paths = {form + route.path: route for form in FORMS for route in made}
+
+    def match(self, method: str, target: str) -> tuple[Route, str] | None:
+        """Find the route of a request line, and the model its path names."""
+        if method != "POST":
+            return None
+        path = target.partition("?")[0]
+        route = self._paths.get(path)
+        if route is not None:
+            return route, ""
+        found = MODEL_FORMS.fullmatch(path)
+        return (self._named[found["path"]], unquote(found["model"])) if found else None
+
+    async def serve(self, request: InferenceRequest, reply: HttpReply) -> None:
+        """Answer one request, by an error if it must be."""
+        call = self._call(request)
+        try:
+            await self._gateway.handle(call, reply)
+        except GatewayError as error:
+            self._refuse(call, reply, error)
+        except Exception as error:
+            if reply.started or request.transport is None:
+                raise
+            failure = InternalError(500, "internal_server_error", "")
+            failure.message = f"internal error `{failure.id}`; see the gateway's log"
+            log.exception("internal error", call=call.id, error_id=failure.id, kind=type(error).__name__)
+            self._refuse(call, reply, failure)
+
+    def _call(self, request: InferenceRequest) -> Call:
+        call = Call(next(self._ids), request.route, self._snapshot(), HttpSource(request))
+        call.path_model = request.path_model
+        call.address = request.remote or ""
+        call.time = self._time()
+        call.arrived = self._monotonic()
+        return call
+
+    def _refuse(self, call: Call, reply: HttpReply, error: GatewayError) -> None:
+        if error.source in (Source.UPSTREAM, Source.GATEWAY):
+            log.warning(
+                "call failed", call=call.id, error_id=error.id, status=error.status, type=error.type, model=call.model
+            )
+        if reply.started:
+            # A held answer that broke off: there is nothing left to say on this connection.
+            reply.cut()
+            return
+        status, headers, body = render(error, call.route.dialect, call.id)
+        if call.deployment is not None:
+            headers = call.deployment.head + headers
+        reply.send(status, headers, body)

@@ -1,0 +1,229 @@
+"""From a configuration to what the request path reads: a `Snapshot` of models and the callers of the `Directory`.
+
+Everything that can be decided once is decided here: providers found, endpoints and headers composed, prices fixed,
+defaults encoded. Problems are collected, never raised one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+from msgspec import Raw
+
+from engine.call import Caller
+from engine.config.problems import Problem
+from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, KeySpec, LitellmParams, TeamSpec
+from engine.contracts import Registry, Target, Timeouts
+from engine.directory import digest, masked
+from engine.headers import deployment_head
+from engine.pricing import Price, Prices, agrees, custom
+from engine.snapshot import Deployment, ModelGroup, Settings, Snapshot, Wildcard
+
+_PRICES = (
+    "input_cost_per_token",
+    "output_cost_per_token",
+    "input_cost_per_second",
+    "output_cost_per_second",
+    "cache_read_input_token_cost",
+    "cache_creation_input_token_cost",
+)
+_LIMITS = ("max_tokens", "max_input_tokens", "max_output_tokens")
+
+
+class Built(NamedTuple):
+    """What a configuration comes to; `snapshot` is sound only without errors among `problems`."""
+
+    snapshot: Snapshot
+    callers: tuple[Caller, ...]
+    problems: tuple[Problem, ...]
+
+
+def build(spec: ConfigSpec, registry: Registry, prices: Prices, revision: int) -> Built:
+    """Compile a configuration."""
+    builder = Builder(spec, registry, prices)
+    groups, wildcards = builder.models()
+    aliases, hidden = builder.aliases()
+    snapshot = Snapshot(revision, _settings(spec), groups, wildcards, aliases, hidden)
+    builder.check_aliases(snapshot, aliases)
+    return Built(snapshot, tuple(builder.callers()), tuple(builder.problems))
+
+
+class Builder:
+    """Compiles one configuration's parts; what is wrong is in `problems`."""
+
+    def __init__(self, spec: ConfigSpec, registry: Registry, prices: Prices) -> None:
+        self._spec = spec
+        self._registry = registry
+        self._prices = prices
+        self.problems: list[Problem] = []
+
+    def models(self) -> tuple[list[ModelGroup], list[Wildcard]]:
+        """Compile `model_list`: deployments of one name are one group."""
+        named: dict[str, list[tuple[int, DeploymentSpec]]] = {}
+        for at, spec in enumerate(self._spec.deployments):
+            named.setdefault(spec.model_name, []).append((at, spec))
+        groups, wildcards = [], []
+        for name, entries in named.items():
+            made = [(spec, made) for at, spec in entries if (made := self._deployment(at, spec)) is not None]
+            _weigh([deployment for _, deployment in made], [spec.params for spec, _ in made])
+            if not made:
+                continue
+            access = {group for spec, _ in made for group in spec.info.access_groups}
+            if "*" in name:
+                wildcards.append(self._wildcard(name, [spec for spec, _ in made], access))
+            else:
+                groups.append(ModelGroup(name, [deployment for _, deployment in made], access))
+        return groups, wildcards
+
+    def aliases(self) -> tuple[dict[str, str], set[str]]:
+        """Read `router_settings.model_group_alias`."""
+        aliases: dict[str, str] = {}
+        hidden: set[str] = set()
+        for alias, target in self._spec.router.model_group_alias.items():
+            aliases[alias] = target.model if isinstance(target, GroupAlias) else target
+            if isinstance(target, GroupAlias) and target.hidden:
+                hidden.add(alias)
+        return aliases, hidden
+
+    def check_aliases(self, snapshot: Snapshot, aliases: Mapping[str, str]) -> None:
+        """Report aliases of models that do not exist."""
+        for alias, target in aliases.items():
+            if snapshot.find(target) is None:
+                message = f"alias of `{target}`, which is not in `model_list`"
+                self.problems.append(Problem("error", None, f"router_settings.model_group_alias.{alias}", message))
+
+    def callers(self) -> Iterator[Caller]:
+        """Compile the declared keys with their teams."""
+        teams = {team.team_id: team for team in self._spec.teams}
+        for at, key in enumerate(self._spec.keys):
+            team = teams.get(key.team_id) if key.team_id else None
+            if key.team_id and team is None and teams:
+                message = f"team `{key.team_id}` is not declared; the key belongs to a team without settings"
+                self.problems.append(Problem("warning", key.mark, f"virtual_keys[{at}].team_id", message))
+            yield _caller(key, team)
+
+    def _deployment(self, at: int, spec: DeploymentSpec) -> Deployment | None:
+        try:
+            return self._compile(spec, spec.model_name, "")
+        except (LookupError, ValueError) as error:
+            message = error.args[0] if error.args else str(error)
+            self.problems.append(Problem("error", spec.mark, f"model_list[{at}].litellm_params", message))
+            return None
+
+    def _wildcard(self, pattern: str, specs: list[DeploymentSpec], access: set[str]) -> Wildcard:
+        def make(name: str, captured: str) -> ModelGroup:
+            deployments = [self._compile(spec, name, captured) for spec in specs]
+            _weigh(deployments, [spec.params for spec in specs])
+            return ModelGroup(name, deployments, access, pattern)
+
+        return Wildcard(pattern, self._named(specs[0].params)[0], make)
+
+    def _compile(self, spec: DeploymentSpec, name: str, captured: str) -> Deployment:
+        """Make one deployment; raises LookupError or ValueError saying what is wrong."""
+        params = spec.params
+        provider_name, model = self._named(params)
+        if captured:
+            model = model.replace("*", captured)
+        provider = self._registry.provider("echo" if params.mock_response is not None else provider_name)
+        endpoint = provider.endpoint(self._target(params, model))
+        deployment = Deployment(spec.id, name, provider_name, model, endpoint)
+        deployment.raw_model = _raw(model)
+        deployment.stream_usage = provider.stream_usage
+        deployment.price = self._price(spec, provider_name, model)
+        deployment.defaults, deployment.forced = _defaults(params)
+        dropping = self._spec.litellm.drop_params if params.drop_params is None else params.drop_params
+        kept = frozenset(params.allowed_openai_params)
+        unsupported = endpoint.unsupported - kept if dropping else frozenset()
+        deployment.drops = unsupported | frozenset(params.additional_drop_params)
+        deployment.head = deployment_head(spec.id, endpoint.api_base, name)
+        return deployment
+
+    def _named(self, params: LitellmParams) -> tuple[str, str]:
+        """Split `provider/model`; a bare name is looked up in the price list."""
+        prefix, slash, rest = params.model.partition("/")
+        if params.custom_llm_provider:
+            named = slash and prefix == params.custom_llm_provider
+            return params.custom_llm_provider, rest if named else params.model
+        if slash:
+            return prefix, rest
+        price = self._prices.find(params.model)
+        if price is None:
+            raise LookupError(
+                f"`{params.model}` names no provider; write `provider/{params.model}`, for example `openai/{params.model}`"
+            )
+        return price.provider, params.model
+
+    def _target(self, params: LitellmParams, model: str) -> Target:
+        total = params.timeout or self._spec.router.timeout or self._spec.litellm.request_timeout
+        first = params.stream_timeout or self._spec.router.stream_timeout or min(total, 600.0)
+        whole = Timeouts(first_byte=float(total), idle=float(total), total=float(total))
+        stream = Timeouts(first_byte=float(first), idle=min(float(total), 600.0), total=float(total))
+        values = {name: value for name, value in params if value is not None}
+        return Target(model, {**values, **params.provider_params}, whole, stream)
+
+    def _price(self, spec: DeploymentSpec, provider: str, model: str) -> Price | None:
+        base = spec.info.base_model
+        found = self._prices.find(base) if base else self._prices.find(model, provider)
+        if found is not None and not base and provider != "openai" and not agrees(found.provider, provider):
+            # Another vendor's model of that name: `openai/` alone stands for whatever server speaks OpenAI's API.
+            found = None
+        given: dict[str, Any] = {}
+        for holder in (spec.info, spec.params):
+            given.update({name: value for name in _PRICES if (value := getattr(holder, name)) is not None})
+        given.update({name: value for name in _LIMITS if (value := getattr(spec.info, name)) is not None})
+        return custom(given, found) if given else found
+
+
+def _settings(spec: ConfigSpec) -> Settings:
+    general, router = spec.general, spec.router
+    retries = router.num_retries if router.num_retries is not None else spec.litellm.num_retries
+    return Settings(
+        max_request_bytes=int(general.max_request_size_mb * 1024 * 1024),
+        key_header=(general.litellm_key_header_name or "").lower(),
+        retries=1 if retries is None else retries,
+    )
+
+
+def _caller(key: KeySpec, team: TeamSpec | None) -> Caller:
+    caller = Caller(digest(key.key), key.role or "internal_user")
+    caller.alias = key.key_alias or ""
+    caller.masked = masked(key.key)
+    caller.user = key.user_id or ""
+    caller.team = key.team_id or ""
+    caller.org = key.organization_id or (team.organization_id if team else None) or ""
+    caller.models = tuple(key.models)
+    caller.tags = tuple(key.tags)
+    caller.metadata = key.metadata
+    caller.expires = key.expires
+    caller.blocked = key.blocked
+    caller.aliases = key.aliases
+    if team is not None:
+        caller.team_models = tuple(team.models)
+        caller.team_blocked = team.blocked
+        caller.aliases = {**team.model_aliases, **key.aliases}
+        caller.tags = tuple(dict.fromkeys((*key.tags, *team.tags)))
+        caller.metadata = {**team.metadata, **key.metadata}
+    return caller
+
+
+def _weigh(deployments: list[Deployment], params: list[LitellmParams]) -> None:
+    """Set weights as LiteLLM's simple-shuffle does: by `weight`, else `rpm`, else `tpm` of all, if the first has it."""
+    for field in ("weight", "rpm", "tpm"):
+        if params and getattr(params[0], field) is not None:
+            for deployment, given in zip(deployments, params, strict=True):
+                deployment.weight = float(getattr(given, field) or 0)
+            return
+
+
+def _defaults(params: LitellmParams) -> tuple[tuple[tuple[str, Raw], ...], tuple[tuple[str, Raw], ...]]:
+    """Encode the request members a deployment adds: those a client may override, and `extra_body`, which wins."""
+    extra = params.defaults.get("extra_body")
+    forced = extra if isinstance(extra, Mapping) else {}
+    plain = {name: value for name, value in params.defaults.items() if name != "extra_body"}
+    return tuple((n, _raw(v)) for n, v in plain.items()), tuple((str(n), _raw(v)) for n, v in forced.items())
+
+
+def _raw(value: Any) -> Raw:
+    return Raw(orjson.dumps(value, default=str))

@@ -1,0 +1,196 @@
+"""The values of one client request: who asks, for what, what it used, how it ended.
+
+Plain slotted classes, standard library only: every layer above may import this file,
+and making one costs a quarter of a frozen dataclass on the request path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from engine.body import Members
+    from engine.contracts import Dialect, Hold, Source, TextGuard
+    from engine.errors import GatewayError
+    from engine.snapshot import Deployment, ModelGroup, Snapshot
+
+
+class Usage:
+    """Tokens and money of one call.
+
+    Token counts include their parts: `input` holds `cached_input`, `cache_write` and `audio_input`;
+    `output` holds `reasoning` and `audio_output`. `cost` is in nano-dollars, None while unpriced. `estimated` marks
+    counts of ours, made where the provider's never came.
+    """
+
+    __slots__ = (
+        "audio_input",
+        "audio_output",
+        "cache_write",
+        "cached_input",
+        "cost",
+        "estimated",
+        "input",
+        "output",
+        "reasoning",
+        "service_tier",
+        "total",
+    )
+
+    def __init__(self, input: int = 0, output: int = 0, total: int = 0) -> None:  # noqa: A002 - the wire's own word
+        self.input = input
+        self.output = output
+        self.total = total or input + output
+        self.cached_input = 0
+        self.cache_write = 0
+        self.reasoning = 0
+        self.audio_input = 0
+        self.audio_output = 0
+        self.service_tier = ""
+        self.cost: int | None = None
+        self.estimated = False
+
+    def __repr__(self) -> str:
+        return f"<Usage in={self.input} out={self.output} cost={self.cost}>"
+
+
+class Caller:
+    """Who calls: one key with the user, team and organization behind it.
+
+    `models` is what the key itself may name (empty: all); `team_models` likewise for its team.
+    `expires` is in Unix seconds, None for never.
+    """
+
+    __slots__ = (
+        "alias",
+        "aliases",
+        "blocked",
+        "expires",
+        "granted",
+        "key_hash",
+        "masked",
+        "metadata",
+        "models",
+        "org",
+        "role",
+        "tags",
+        "team",
+        "team_blocked",
+        "team_models",
+        "user",
+    )
+
+    def __init__(self, key_hash: str, role: str = "internal_user") -> None:
+        self.key_hash = key_hash
+        self.role = role
+        self.alias = ""
+        self.masked = ""
+        self.user = ""
+        self.team = ""
+        self.org = ""
+        self.models: tuple[str, ...] = ()
+        self.team_models: tuple[str, ...] = ()
+        self.aliases: Mapping[str, str] = {}
+        self.tags: tuple[str, ...] = ()
+        self.metadata: Mapping[str, object] = {}
+        self.expires: float | None = None
+        self.blocked = False
+        self.team_blocked = False
+        self.granted: dict[tuple[int, str], bool] = {}
+        """Answers already given for this caller, by (snapshot revision, group); see engine/access.py."""
+
+    @property
+    def admin(self) -> bool:
+        """Whether this caller may do everything."""
+        return self.role == "proxy_admin"
+
+    def __repr__(self) -> str:
+        return f"<Caller {self.alias or self.key_hash[:8]} team={self.team!r} role={self.role}>"
+
+
+class Route:
+    """One inference route: what it does and in which dialect it is spoken."""
+
+    __slots__ = ("dialect", "operation", "path")
+
+    def __init__(self, path: str, operation: str, dialect: Dialect) -> None:
+        self.path = path
+        self.operation = operation
+        self.dialect = dialect
+
+    def __repr__(self) -> str:
+        return f"<Route {self.path} {self.operation}>"
+
+
+class Call:
+    """One client request, from its arrival to its last byte.
+
+    Times are `loop.time()` seconds but `time`, which is Unix seconds. Every stage of the request path fills
+    in its part: identify `caller`, receive `members`, route `group`, forward `deployment` and `usage`.
+    """
+
+    __slots__ = (
+        "address",
+        "arrived",
+        "attempt",
+        "body_size",
+        "caller",
+        "deployment",
+        "error",
+        "first_byte",
+        "group",
+        "guards",
+        "headers",
+        "hold",
+        "id",
+        "members",
+        "method",
+        "model",
+        "path",
+        "path_model",
+        "query",
+        "route",
+        "snapshot",
+        "source",
+        "status",
+        "stream",
+        "time",
+        "upstream_seconds",
+        "usage",
+        "wants_usage",
+    )
+
+    def __init__(self, call_id: str, route: Route, snapshot: Snapshot, source: Source) -> None:
+        self.id = call_id
+        self.route = route
+        self.snapshot = snapshot
+        self.headers = source.headers
+        self.method = "POST"
+        self.path = route.path
+        self.query = ""
+        self.path_model = ""
+        self.address = ""
+        self.arrived = 0.0
+        self.time = 0.0
+        self.first_byte = 0.0
+        self.upstream_seconds = 0.0
+        self.source = source
+        self.body_size = 0
+        self.members: Members = {}
+        """The body's top-level members as undecoded JSON (`msgspec.Raw`), in the order they came."""
+        self.caller: Caller | None = None
+        self.model = ""
+        self.stream = False
+        self.wants_usage = False
+        self.group: ModelGroup | None = None
+        self.deployment: Deployment | None = None
+        self.hold: Hold | None = None
+        self.guards: tuple[TextGuard, ...] = ()
+        self.attempt = 0
+        self.usage: Usage | None = None
+        self.status = 0
+        self.error: GatewayError | None = None
+
+    def __repr__(self) -> str:
+        return f"<Call {self.id} {self.route.operation} model={self.model!r} status={self.status}>"

@@ -1,0 +1,1 @@
+"""The command line: each file is one command, found by its name."""

@@ -1,0 +1,54 @@
+"""What an upstream is sent: the client's members, less what is the gateway's own, plus what the deployment adds."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from engine import body
+from engine.call import Call
+from engine.errors import ClientError, invalid_request
+from engine.receive import OWN
+from engine.snapshot import Deployment
+
+INJECTED = frozenset({"chat", "completions"})
+"""Operations whose streams report usage when `stream_options` asks for it."""
+_ASK = Raw(b'{"include_usage":true}')
+_TRUE = Raw(b"true")
+_NULL = Raw(b"null")
+
+
+def compose(call: Call, deployment: Deployment) -> bytes:
+    """Write the request body for a deployment."""
+    members = call.members.copy()
+    members["model"] = deployment.raw_model
+    for name in members.keys() & OWN:
+        del members[name]
+    if "metadata" in members and call.route.operation != "responses" and members.get("store") != _TRUE:
+        # Tags and traces for the gateway: the provider's own `metadata` only goes with `store`.
+        del members["metadata"]
+    for name, value in deployment.defaults:
+        members.setdefault(name, value)
+    for name, value in deployment.forced:
+        members[name] = value
+    for name in deployment.drops:
+        members.pop(name, None)
+    if call.stream and not call.wants_usage and injects(call, deployment):
+        members["stream_options"] = _asking(members.get("stream_options"))
+    return body.rebuild(members)
+
+
+def injects(call: Call, deployment: Deployment) -> bool:
+    """Tell whether a stream of this deployment reports usage only when asked."""
+    return deployment.stream_usage == "inject" and call.route.operation in INJECTED
+
+
+def _asking(options: Raw | None) -> Raw:
+    """Ask for usage beside whatever else the client's options say."""
+    if options is None or options == _NULL:
+        return _ASK
+    try:
+        asked = body.read(bytes(options))
+    except ClientError as error:
+        raise invalid_request(f"in `stream_options`: {error.message}", "stream_options") from None
+    asked["include_usage"] = _TRUE
+    return Raw(body.rebuild(asked))

@@ -1,0 +1,1 @@
+"""Configuration: YAML with marks, to typed specs, with every problem told at once."""

@@ -1,0 +1,268 @@
+"""What a configuration says, typed and frozen: the promise between the files and the engine.
+
+Docstrings of fields are what `interlock schema` shows in an editor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from engine.config.entities import KeySpec, OrganizationSpec, TeamSpec, UserSpec
+from engine.config.fields import Amount, Count, Marked, Names, Price, Spec, Tags, TextOrMapping, Whole, text_or_mapping
+from engine.config.keys import provider_key
+
+__all__ = [
+    "ConfigSpec",
+    "DeploymentSpec",
+    "GeneralSettings",
+    "GroupAlias",
+    "KeySpec",
+    "LitellmParams",
+    "LitellmSettings",
+    "ModelInfo",
+    "OrganizationSpec",
+    "Prices",
+    "RateLimitSpec",
+    "RouterSettings",
+    "TeamSpec",
+    "UserSpec",
+]
+
+
+class Prices(Spec):
+    """What a deployment's tokens and seconds cost, in USD."""
+
+    input_cost_per_token: Price | None = None
+    output_cost_per_token: Price | None = None
+    input_cost_per_second: Price | None = None
+    output_cost_per_second: Price | None = None
+    cache_read_input_token_cost: Price | None = None
+    cache_creation_input_token_cost: Price | None = None
+
+
+class LitellmParams(Prices):
+    """How to reach one upstream, and what to send it unless the request says otherwise."""
+
+    other_names: ClassVar[Mapping[str, str]] = {"base_url": "api_base"}
+    inner: ClassVar[frozenset[str]] = frozenset({"mark", "defaults", "provider_params"})
+
+    model: str = Field(min_length=1)
+    """`provider/model`, such as `openai/gpt-4o`; a `*` takes what the `*` of `model_name` stood for."""
+    custom_llm_provider: str | None = None
+    """The provider, when the model's name does not begin with it."""
+    api_key: str | None = None
+    """The upstream's key; `os.environ/NAME` keeps it out of the file."""
+    api_base: str | None = None
+    """The upstream's URL."""
+    api_version: str | None = None
+    organization: str | None = None
+    region_name: str | None = None
+    litellm_credential_name: str | None = None
+    """A name of `credential_list`, whose values are used."""
+    extra_headers: dict[str, str] = Field(default_factory=dict)
+    """Headers added to every request upstream."""
+    timeout: Amount | None = None
+    """Seconds a request may take."""
+    stream_timeout: Amount | None = None
+    """Seconds a streamed request may take."""
+    max_retries: Count | None = None
+    weight: Amount | None = None
+    """The share of this deployment among those of its `model_name`."""
+    order: Whole | None = None
+    """Deployments of lower order are tried first."""
+    tags: Tags = ()
+    cooldown_time: Amount | None = None
+    """Seconds a failing deployment is left alone."""
+    rpm: Count | None = None
+    """Requests a minute."""
+    tpm: Count | None = None
+    """Tokens a minute."""
+    max_parallel_requests: Count | None = None
+    max_budget: Amount | None = None
+    """USD in each `budget_duration`."""
+    budget_duration: str | None = None
+    drop_params: bool | None = None
+    """Leave out parameters the provider does not know, instead of refusing."""
+    additional_drop_params: Names = ()
+    """Parameters never sent to this deployment."""
+    allowed_openai_params: Names = ()
+    """Parameters sent although the provider is not known to take them."""
+    mock_response: str | None = None
+    """Answer with this text and call nobody."""
+    use_in_pass_through: bool | None = None
+    merge_reasoning_content_in_choices: bool | None = None
+    configurable_clientside_auth_params: tuple[Any, ...] = ()
+    allow_link_local: bool = False
+    """Let `api_base` be a link-local address, where clouds keep their metadata."""
+    echo_delay_ms: Amount = 0
+    """Echo provider: wait before the first byte."""
+    echo_frame_delay_ms: Amount = 0
+    """Echo provider: wait between frames."""
+    echo_chunk_chars: Count | None = None
+    """Echo provider: characters in a frame."""
+    echo_status: Count | None = None
+    """Echo provider: answer with this status."""
+    echo_tool_call: TextOrMapping | None = None
+    """Echo provider: answer with this tool call."""
+    provider_params: dict[str, Any] = Field(default_factory=dict)
+    defaults: dict[str, Any] = Field(default_factory=dict)
+
+    @classmethod
+    def from_wire(cls, written: Mapping[str, Any], **inner: Any) -> Self:
+        """Make the spec of `litellm_params` as written: what has no field is the provider's or the request's."""
+        rest = {name: value for name, value in written.items() if name not in cls.named()}
+        inner["provider_params"] = {name: value for name, value in rest.items() if provider_key(name)}
+        inner["defaults"] = {name: value for name, value in rest.items() if not provider_key(name)}
+        return super().from_wire(written, **inner)
+
+
+class ModelInfo(Prices):
+    """What is known of a deployment; any other key is kept and shown."""
+
+    inner: ClassVar[frozenset[str]] = frozenset({"extra"})
+    rest: ClassVar[str | None] = "extra"
+
+    id: str | None = Field(default=None, min_length=1)
+    """The deployment's id; computed when absent."""
+    mode: str | None = None
+    """chat, completion, embedding, image_generation, audio_transcription, rerank, responses, ..."""
+    base_model: str | None = None
+    """The model whose prices apply, for upstreams that name theirs freely."""
+    max_tokens: Count | None = None
+    max_input_tokens: Count | None = None
+    max_output_tokens: Count | None = None
+    access_groups: Names = ()
+    """Names that keys and teams may list in `models` for this deployment."""
+    team_id: str | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+def _one_wildcard(name: str) -> str:
+    if name.count("*") > 1:
+        raise ValueError("more than one `*`: keep one, it takes any text")
+    return name
+
+
+class DeploymentSpec(Marked):
+    """One upstream behind a public model name."""
+
+    inner: ClassVar[frozenset[str]] = frozenset({"mark", "id", "params", "info"})
+
+    model_name: Annotated[str, Field(min_length=1), AfterValidator(_one_wildcard)]
+    """The name clients ask for; several entries of one name share its load."""
+    params: LitellmParams
+    info: ModelInfo
+    id: str
+
+
+class RateLimitSpec(Marked):
+    """Limits of one public model, for all callers together."""
+
+    model: str = Field(min_length=1)
+    rpm: Count | None = None
+    """Requests a minute."""
+    tpm: Count | None = None
+    """Tokens a minute."""
+
+
+class GeneralSettings(Spec):
+    """The gateway itself."""
+
+    inner: ClassVar[frozenset[str]] = frozenset({"extra"})
+    rest: ClassVar[str | None] = "extra"
+
+    master_key: str | None = None
+    """The administrator's key: `sk-` and 16 characters or more."""
+    data_dir: str | None = None
+    """Where state is kept; `./interlock-data` when absent."""
+    max_request_size_mb: Amount = 32
+    litellm_key_header_name: str | None = None
+    """One more header in which clients may send their key."""
+    allow_client_side_credentials: bool = False
+    """Let requests bring their own `api_key` and `api_base`."""
+    infer_model_from_keys: bool | None = None
+    completion_model: str | None = None
+    embedding_model: str | None = None
+    max_parallel_requests: Count | None = None
+    global_max_parallel_requests: Count | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class LitellmSettings(Spec):
+    """How requests are treated."""
+
+    inner: ClassVar[frozenset[str]] = frozenset({"extra"})
+    rest: ClassVar[str | None] = "extra"
+
+    drop_params: bool = False
+    """Leave out parameters a provider does not know, instead of refusing."""
+    request_timeout: Amount = 6000
+    """Seconds a request may take."""
+    num_retries: Count | None = None
+    json_logs: bool | None = None
+    set_verbose: bool | None = None
+    force_ipv4: bool | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class GroupAlias(Spec):
+    """What another name for a model stands for."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str = Field(min_length=1)
+    hidden: bool = False
+    """Leave the alias out of model lists."""
+
+
+def _form(value: Any) -> str:
+    return "text" if isinstance(value, str) else "mapping"
+
+
+AliasTarget = Annotated[
+    Annotated[str, Tag("text")] | Annotated[GroupAlias, Tag("mapping")],
+    Discriminator(_form),
+    BeforeValidator(text_or_mapping),
+]
+
+
+class RouterSettings(Spec):
+    """How a deployment is chosen."""
+
+    inner: ClassVar[frozenset[str]] = frozenset({"extra"})
+    rest: ClassVar[str | None] = "extra"
+
+    routing_strategy: Literal[
+        "simple-shuffle",
+        "least-busy",
+        "latency-based-routing",
+        "usage-based-routing",
+        "usage-based-routing-v2",
+        "cost-based-routing",
+    ] = "simple-shuffle"
+    num_retries: Count | None = None
+    timeout: Amount | None = None
+    stream_timeout: Amount | None = None
+    model_group_alias: dict[str, AliasTarget] = Field(default_factory=dict)
+    """Alias -> `model_name`, or `{model, hidden}`."""
+    enable_tag_filtering: bool | None = None
+    extra: dict[str, Any] = Field(default_factory=dict)
+
+
+class ConfigSpec(Spec):
+    """Everything one configuration file and its includes say."""
+
+    deployments: tuple[DeploymentSpec, ...] = ()
+    general: GeneralSettings = Field(default_factory=GeneralSettings)
+    litellm: LitellmSettings = Field(default_factory=LitellmSettings)
+    router: RouterSettings = Field(default_factory=RouterSettings)
+    keys: tuple[KeySpec, ...] = ()
+    teams: tuple[TeamSpec, ...] = ()
+    users: tuple[UserSpec, ...] = ()
+    organizations: tuple[OrganizationSpec, ...] = ()
+    rate_limits: tuple[RateLimitSpec, ...] = ()
+    files: tuple[str, ...] = ()
+    environment: dict[str, str] = Field(default_factory=dict)

@@ -1,0 +1,361 @@
+"""What an extension implements and what it is given: every port of the gateway on one page.
+
+Adapters and policies import this file (and `call`, `errors`, `frames`, `holdback`), never each other and never
+the engine above it. Everything here is a protocol or a value; nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+from engine.call import Call, Usage
+from engine.errors import GatewayError
+
+# --- the outside world, injectable -------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Time, so that tests can turn it."""
+
+    def time(self) -> float:
+        """Return Unix seconds."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back; their zero means nothing."""
+
+
+class Random(Protocol):
+    """Chance, so that tests can fix it."""
+
+    def random(self) -> float:
+        """Draw from [0, 1)."""
+
+
+# --- outbound HTTP -----------------------------------------------------------------------------------------------
+
+
+class Origin(NamedTuple):
+    """Where connections are pooled: one server under one identity."""
+
+    scheme: str
+    host: str
+    port: int
+    allow_link_local: bool = False
+
+
+class Timeouts(NamedTuple):
+    """Seconds an exchange may take: to connect, to the first byte of the answer, between bytes, in all."""
+
+    connect: float = 10.0
+    first_byte: float = 600.0
+    idle: float = 600.0
+    total: float = 6000.0
+
+
+class HttpRequest:
+    """One outbound request: `head` holds the header lines (`name: value CRLF`) but Content-Length, which is ours."""
+
+    __slots__ = ("body", "head", "method", "origin", "target", "timeouts")
+
+    def __init__(self, origin: Origin, target: bytes, head: bytes, body: bytes, timeouts: Timeouts) -> None:
+        self.origin = origin
+        self.method = b"POST"
+        self.target = target
+        self.head = head
+        self.body = body
+        self.timeouts = timeouts
+
+
+class Upstream(Protocol):
+    """One answer on its way: status and headers are there, the body follows.
+
+    Header names are lower case. Either `read` or `pump` takes the body; `close` ends the exchange in any state, and
+    is what frees the connection (kept when the body was read to its end, else cut at once).
+    """
+
+    status: int
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Return names and values, in the order they came."""
+
+    async def read(self, limit: int) -> bytes | None:
+        """Return the whole body, or None once it exceeds `limit` bytes; `pump` then still delivers all of it.
+
+        Raises UpstreamError when the body breaks off or a time limit passes.
+        """
+
+    async def pump(self, write: Callable[[bytes], bool], drain: Callable[[], Awaitable[None]]) -> None:
+        """Hand every piece to `write` as it arrives, without a task or timer per piece.
+
+        When `write` answers False, nothing more is read until `drain()` returns. Raises as `read`.
+        """
+
+    def close(self) -> None:
+        """End the exchange; idempotent."""
+
+
+class Http(Protocol):
+    """One outbound client with limits and an address guard, shared by everything that calls out."""
+
+    async def send(self, request: HttpRequest) -> Upstream:
+        """Send and wait for the answer's head.
+
+        Raises UpstreamError (502 unreachable or garbage, 504 timeout, 503 too many waiting); `sent` is False
+        when not one byte went out.
+        """
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+# --- providers ---------------------------------------------------------------------------------------------------
+
+
+class Target(NamedTuple):
+    """What a deployment says of its upstream; `params` is `litellm_params` with secrets resolved."""
+
+    model: str
+    params: Mapping[str, Any]
+    timeouts: Timeouts
+    stream_timeouts: Timeouts
+
+
+class Endpoint(Protocol):
+    """One deployment's upstream, ready to be called: everything constant is composed at load."""
+
+    api_base: str
+    unsupported: frozenset[str]
+    """Request members that this model refuses; left out where the configuration says `drop_params`."""
+
+    async def send(self, call: Call, body: bytes) -> Upstream:
+        """Send one request body for `call.route.operation`; raises UpstreamError."""
+
+
+class Provider(Protocol):
+    """How to reach one vendor."""
+
+    stream_usage: Literal["inject", "always", "never"]
+    """How a stream comes to report usage: asked for by a request member, always there, or not to be had."""
+
+    def __init__(self, deps: Deps) -> None: ...
+
+    def endpoint(self, target: Target) -> Endpoint:
+        """Compose an endpoint at load; raises ValueError naming the parameter that is missing or wrong."""
+
+
+# --- dialects and streams ----------------------------------------------------------------------------------------
+
+
+class Frame(NamedTuple):
+    """One event of a stream: its bytes as they came, and its `data` and `event` fields."""
+
+    raw: bytes
+    data: bytes
+    event: bytes = b""
+
+
+class Channel(enum.StrEnum):
+    """What a piece of streamed text is."""
+
+    CONTENT = "content"
+    REASONING = "reasoning"
+    REFUSAL = "refusal"
+    TOOL_ARGUMENTS = "toolArguments"
+    TRANSCRIPT = "transcript"
+
+
+class TextSlot(NamedTuple):
+    """One piece of text in a frame: which text it continues (`channel`, `choice`, `index`) and by what."""
+
+    channel: Channel
+    choice: int
+    index: int  # type: ignore[assignment]  # the wire's own word; nobody searches a slot
+    text: str
+
+
+EVERY = (-1,)
+"""What `Dialect.ends` says of a frame that ends the whole stream."""
+
+
+class Dialect(Protocol):
+    """One wire format as clients speak it."""
+
+    usage_pattern: re.Pattern[bytes]
+    """What every frame with usage contains: bytes without a match are never decoded for it."""
+
+    def usage(self, answer: bytes) -> Usage | None:
+        """Read the usage of a whole JSON answer; None when there is none."""
+
+    def frame_usage(self, frame: Frame) -> tuple[Usage | None, bool]:
+        """Read a frame's usage, and whether the frame says nothing else (and may be dropped)."""
+
+    def ends(self, frame: Frame) -> tuple[int, ...]:
+        """Name the choices whose texts end with this frame; `EVERY` when the stream does."""
+
+    def texts(self, frame: Frame) -> tuple[TextSlot, ...]:
+        """List the texts that a frame continues, in wire order."""
+
+    def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
+        """Rebuild a frame with other text in its slots; all else stays as it came."""
+
+    def finish(self, frame: Frame, reason: str) -> bytes:
+        """Write the frames that end a stream early, in the manner of `frame`, its last one."""
+
+    def error(self, error: GatewayError) -> bytes:
+        """Render an error as a whole answer."""
+
+    def stream_error(self, error: GatewayError) -> bytes:
+        """Render an error as the last frames of a stream that has begun."""
+
+    def is_error(self, answer: bytes) -> bool:
+        """Tell whether an upstream's error answer already is in this dialect."""
+
+
+class TextGuard(Protocol):
+    """Watches the texts of a stream as they grow; holds back what could still become a match."""
+
+    def feed(self, slot: TextSlot) -> str:
+        """Take the next piece of a text; return what may leave now."""
+
+    def flush(self, channel: Channel, choice: int, index: int) -> str:
+        """Return what is still held of a text that ends here."""
+
+
+class Source(Protocol):
+    """Where a client's request comes from: its headers are there, its body may still be on the way."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Return the headers; names compare without case."""
+
+    def at_hand(self) -> bytes | None:
+        """Return the whole body if it has arrived already."""
+
+    async def read(self, limit: int) -> bytes:
+        """Wait for the whole body; raises ClientError (413 over `limit` bytes, 415, 400 broken off)."""
+
+
+class Reply(Protocol):
+    """The way back to the client. `headers` are whole lines (`name: value CRLF`), without framing headers."""
+
+    started: bool
+
+    def send(self, status: int, headers: bytes, body: bytes) -> None:
+        """Write a whole answer in one piece."""
+
+    def start(self, status: int, headers: bytes) -> None:
+        """Write the head of an answer whose length nobody knows."""
+
+    def write(self, data: bytes) -> bool:
+        """Write a piece of the body; False asks to `drain` before the next."""
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough."""
+
+    def end(self) -> None:
+        """Write the end of a body that `start` began."""
+
+
+# --- money and limits --------------------------------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """What one call wants of one counter: `amount` in the counter's unit, admitted while it fits under `limit`."""
+
+    counter: bytes
+    name: str
+    unit: str
+    amount: int
+    limit: int
+
+
+class HoldId(NamedTuple):
+    """Who holds: every operation is idempotent by this pair."""
+
+    call: str
+    attempt: int
+
+
+class Hold:
+    """A granted set of claims, open until it is settled or released."""
+
+    __slots__ = ("caller_claims", "candidate", "claims", "id")
+
+    def __init__(self, hold_id: HoldId, claims: tuple[Claim, ...], candidate: int = 0) -> None:
+        self.id = hold_id
+        self.claims = claims
+        self.candidate = candidate
+
+    def __repr__(self) -> str:
+        return f"<Hold {self.id.call}/{self.id.attempt} claims={len(self.claims)}>"
+
+
+class Refused(NamedTuple):
+    """Why no hold was granted: the claim that did not fit and the counter's state."""
+
+    claim: Claim
+    used: int
+    held: int
+    reset_at: float | None
+
+
+class Counters(Protocol):
+    """Where counters live: one atomic step over any number of them."""
+
+    async def reserve(
+        self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]]
+    ) -> Hold | Refused:
+        """Grant the caller's claims and those of the first candidate that fits, or nothing."""
+
+    def settle(self, hold: Hold, amounts: Mapping[bytes, int]) -> None:
+        """Turn a hold into use, by the amounts really used; plain and never waiting."""
+
+    def release(self, hold: Hold) -> None:
+        """Give a hold back unused; plain and never waiting."""
+
+
+# --- records -----------------------------------------------------------------------------------------------------
+
+
+class Sink(Protocol):
+    """Where records go; called by the record writer only, off the request path."""
+
+    def __init__(self, settings: Mapping[str, Any]) -> None: ...
+
+    def write(self, records: Sequence[bytes]) -> None:
+        """Write JSON lines durably enough to outlive the process; raises OSError."""
+
+    def close(self) -> None:
+        """Flush and let go."""
+
+
+# --- what an extension is given ----------------------------------------------------------------------------------
+
+
+class Deps(NamedTuple):
+    """What an extension may use."""
+
+    clock: Clock
+    random: Random
+    http: Http
+    environ: Mapping[str, str]
+
+
+class Registry(Protocol):
+    """Extensions by kind and name, imported on first use; each raises LookupError with a suggestion."""
+
+    def provider(self, name: str) -> Provider:
+        """Return a provider, by the prefix of a model string."""
+
+    def dialect(self, name: str) -> Dialect:
+        """Return a wire format."""
+
+    def sink(self, name: str, settings: Mapping[str, Any]) -> Sink:
+        """Make a record sink."""
+
+    def provider_names(self) -> Sequence[str]:
+        """Name every provider."""

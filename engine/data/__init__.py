@@ -1,0 +1,1 @@
+"""Facts that ship with the product, read through importlib.resources: model prices and limits."""

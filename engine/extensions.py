@@ -1,0 +1,69 @@
+"""Finds extensions by the name of their file and imports each on first use.
+
+`adapters/providers/openai.py` is the provider `openai`; its class is the one in the file whose lower-cased name is the
+file's without underscores. No list of extensions exists anywhere: a file added is an extension added.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+from engine.contracts import Deps, Dialect, Provider, Sink
+
+
+class Extensions:
+    """The `Registry`: each extension is imported and made once, when first asked for."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+        self._providers: dict[str, Provider] = {}
+        self._dialects: dict[str, Dialect] = {}
+
+    def provider(self, name: str) -> Provider:
+        """Return a provider, by the prefix of a model string."""
+        if name not in self._providers:
+            self._providers[name] = _find("providers", name)(self._deps)
+        return self._providers[name]
+
+    def dialect(self, name: str) -> Dialect:
+        """Return a wire format."""
+        if name not in self._dialects:
+            self._dialects[name] = _find("dialects", name)()
+        return self._dialects[name]
+
+    def sink(self, name: str, settings: Mapping[str, Any]) -> Sink:
+        """Make a record sink."""
+        sink: Sink = _find("sinks", name)(settings)
+        return sink
+
+    def provider_names(self) -> Sequence[str]:
+        """Name every provider."""
+        return names("providers")
+
+
+def names(kind: str) -> Sequence[str]:
+    """Name the extensions of a kind, in the order of the alphabet."""
+    package = importlib.import_module(f"adapters.{kind}")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def _find(kind: str, name: str) -> Any:
+    known = names(kind)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(f'`{one}`' for one in known)}"
+        raise LookupError(f"unknown {kind.removesuffix('s')} `{name}`; {hint}")
+    return _class_of(importlib.import_module(f"adapters.{kind}.{name}"), name)
+
+
+def _class_of(module: ModuleType, name: str) -> Any:
+    wanted = name.replace("_", "")
+    for attribute, value in vars(module).items():
+        if attribute.lower() == wanted and isinstance(value, type):
+            return value
+    raise LookupError(f"`{module.__name__}` defines no class named like its file")

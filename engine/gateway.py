@@ -1,0 +1,32 @@
+"""The request path. Read `handle` top to bottom and you know the product."""
+
+from __future__ import annotations
+
+from engine.access import check_model
+from engine.call import Call
+from engine.contracts import Reply
+from engine.forward import Forwarder
+from engine.identity import Identity
+from engine.receive import Receiver
+from engine.record import Recorder
+from engine.routing import route
+
+
+class Gateway:
+    """Carries calls, over the parts it is given."""
+
+    def __init__(self, identity: Identity, receiver: Receiver, forwarder: Forwarder, recorder: Recorder) -> None:
+        self.identity = identity
+        self.receiver = receiver
+        self.forwarder = forwarder
+        self.recorder = recorder
+
+    async def handle(self, call: Call, reply: Reply) -> None:
+        """Carry one call from arrival to its last byte; raises GatewayError while nothing has been sent."""
+        with self.recorder.recorded(call):  # settle + record, plain functions, however it ends
+            await self.identity.identify(call)  # key hash -> Caller
+            await self.receiver.receive(call)  # body -> members; never before the caller is known
+            route(call)  # model name -> ModelGroup
+            check_model(call)  # may this caller call it
+            async with self.forwarder.forward(call) as answer:  # per attempt: pick a deployment, reserve, send
+                await answer.relay(reply, call.guards)  # bytes out; back-pressure and disconnect surface here

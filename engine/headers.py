@@ -1,0 +1,94 @@
+"""Header lines of an answer: constant ones composed at load, the others written in one go.
+
+A value is checked for CR and LF where it is composed; what an upstream sent has been through a parser that refuses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine import __version__
+from engine.call import Call
+from engine.snapshot import Deployment
+
+DROPPED = frozenset(
+    {
+        b"alt-svc",
+        b"connection",
+        b"content-length",
+        b"date",
+        b"keep-alive",
+        b"nel",
+        b"proxy-authenticate",
+        b"proxy-connection",
+        b"report-to",
+        b"server",
+        b"set-cookie",
+        b"strict-transport-security",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"via",
+    }
+)
+"""What an upstream says of its own connection, or to browsers; it ends here."""
+KEPT = frozenset({b"content-encoding", b"content-type"})
+_TYPE = b"content-type: application/json\r\n"
+
+
+def line(name: str, value: str) -> bytes:
+    """Compose one header line; raises ValueError for a value that would break out of it."""
+    if any(ord(character) < 32 or ord(character) == 127 for character in name + value):
+        raise ValueError(f"header `{name}` holds a control character")
+    return f"{name}: {value}\r\n".encode()
+
+
+def deployment_head(deployment_id: str, api_base: str, group: str) -> bytes:
+    """Compose what every answer of a deployment says."""
+    return b"".join(
+        (
+            line("x-litellm-version", __version__),
+            line("x-litellm-model-id", deployment_id),
+            line("x-litellm-model-api-base", api_base.partition("?")[0]),
+            line("x-litellm-model-group", group),
+        )
+    )
+
+
+def answer_head(
+    call: Call, deployment: Deployment, upstream: Sequence[tuple[bytes, bytes]], spent: int, now: float
+) -> bytes:
+    """Write the header lines of an answer; `spent` is the key's spend before this call, in nano-dollars."""
+    duration = now - call.arrived
+    cost = call.usage.cost if call.usage is not None else None
+    head = b"%bx-litellm-call-id: %b\r\nx-litellm-key-spend: %b\r\nx-litellm-response-duration-ms: %.3f\r\nx-litellm-overhead-duration-ms: %.3f\r\nx-litellm-attempted-retries: %d\r\n" % (
+        deployment.head,
+        call.id.encode(),
+        dollars(spent + (cost or 0)),
+        duration * 1000,
+        max(0.0, duration - call.upstream_seconds) * 1000,
+        call.attempt - 1,
+    )  # fmt: skip
+    if cost is not None:
+        head += b"x-litellm-response-cost: %b\r\n" % dollars(cost)
+    return head + provider_lines(upstream)
+
+
+def provider_lines(upstream: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Pass on a provider's headers: its content type and rate limits as they are, the rest under `llm_provider-`."""
+    kind = _TYPE
+    lines = []
+    for name, value in upstream:
+        if name == b"content-type":
+            kind = b"content-type: %b\r\n" % value
+        elif name in KEPT or name.startswith(b"x-ratelimit-"):
+            lines.append(b"%b: %b\r\n" % (name, value))
+        elif name not in DROPPED:
+            lines.append(b"llm_provider-%b: %b\r\n" % (name, value))
+    return kind + b"".join(lines)
+
+
+def dollars(nano: int) -> bytes:
+    """Write nano-dollars as decimal dollars, exactly."""
+    return b"%d.%09d" % divmod(nano, 1_000_000_000)

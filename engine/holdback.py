@@ -1,0 +1,106 @@
+"""The third way to relay a stream: its texts pass guards, which may hold back, mask or cut.
+
+Frames whose texts come out of the guards unchanged leave as the bytes they came in. Text that a guard still holds when
+its choice ends leaves first, in a copy of the last frame that carried it: so a guard never loses text, and never lets
+any of it pass unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.call import Usage
+from engine.contracts import EVERY, Channel, Dialect, Frame, TextGuard, TextSlot
+from engine.errors import GatewayError
+from engine.frames import Frames, split
+
+TextId = tuple[Channel, int, int]
+"""Which text: channel, choice, index."""
+
+
+class Unchanged:
+    """The guard that lets everything pass at once."""
+
+    def feed(self, slot: TextSlot) -> str:
+        """Return the piece as it is."""
+        return slot.text
+
+    def flush(self, channel: Channel, choice: int, index: int) -> str:
+        """Return nothing: nothing is held."""
+        del channel, choice, index
+        return ""
+
+
+class Texts:
+    """Relay decoded frames through guards, in their order."""
+
+    __slots__ = ("_dialect", "_frames", "_guards", "_last")
+
+    def __init__(self, dialect: Dialect, guards: Sequence[TextGuard], *, hide_usage: bool = False) -> None:
+        self._dialect = dialect
+        self._guards = tuple(guards)
+        self._frames = Frames(dialect, hide_usage=hide_usage)
+        self._last: dict[TextId, tuple[Frame, TextSlot]] = {}
+
+    @property
+    def usage(self) -> Usage | None:
+        """The last usage that the stream reported."""
+        return self._frames.usage
+
+    @property
+    def frames(self) -> int:
+        """How many frames have passed."""
+        return self._frames.frames
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the guarded form of the frames that `data` completes."""
+        whole = self._frames.feed(data)
+        return b"".join(map(self._pass, split(whole))) if whole else b""
+
+    def end(self) -> bytes:
+        """Return the last frame, then what the guards still hold."""
+        rest = self._frames.end()
+        return b"".join(map(self._pass, split(rest))) + self._flush(EVERY)
+
+    def broken(self, error: GatewayError) -> bytes:
+        """Say what happened; text still held stays held, for nobody has cleared it."""
+        return self._frames.broken(error)
+
+    def _pass(self, frame: Frame) -> bytes:
+        slots = self._dialect.texts(frame)
+        passed = [self._guard(slot) for slot in slots]
+        ended = self._dialect.ends(frame)
+        held = b""
+        for at, slot in enumerate(slots):
+            key = (slot.channel, slot.choice, slot.index)
+            if ended == EVERY or slot.choice in ended:
+                self._last.pop(key, None)
+                passed[at] = passed[at]._replace(text=passed[at].text + self._drain(key))
+            else:
+                self._last[key] = (frame, slot)
+        if ended:
+            held = self._flush(ended)
+        return held + (frame.raw if tuple(passed) == slots else self._dialect.replace(frame, passed))
+
+    def _guard(self, slot: TextSlot) -> TextSlot:
+        text = slot.text
+        for guard in self._guards:
+            text = guard.feed(slot._replace(text=text))
+        return slot if text == slot.text else slot._replace(text=text)
+
+    def _flush(self, choices: tuple[int, ...]) -> bytes:
+        out = []
+        for key in [k for k in self._last if choices == EVERY or k[1] in choices]:
+            frame, slot = self._last.pop(key)
+            held = self._drain(key)
+            if held:
+                out.append(self._dialect.replace(frame, (slot._replace(text=held),)))
+        return b"".join(out)
+
+    def _drain(self, key: TextId) -> str:
+        """Empty the guards in order: what one lets go of, the next still sees."""
+        text = ""
+        for guard in self._guards:
+            passed = guard.feed(TextSlot(*key, text)) if text else ""
+            text = passed + guard.flush(*key)
+        return text

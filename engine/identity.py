@@ -1,0 +1,91 @@
+"""Who calls: the key in any place a client may put it, looked up in the Directory.
+
+The places are those LiteLLM's users know; credentials never travel on to an upstream or into a log, because nothing
+but this file reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from engine.call import Call, Caller
+from engine.directory import Directory
+from engine.errors import ClientError
+
+PLACES = ("x-litellm-api-key", "authorization", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key")
+REFUSALS = 20
+"""Refusals a second that one address and key get a full answer to; more are turned away unread."""
+ADDRESSES = 10_000
+
+
+class Identity:
+    """Finds the caller of a call.
+
+    `now` gives Unix seconds, for expiry.
+    """
+
+    def __init__(self, directory: Directory, now: Callable[[], float]) -> None:
+        self.directory = directory
+        self._now = now
+        self._refused: dict[str, int] = {}
+        self._second = 0
+
+    async def identify(self, call: Call) -> None:
+        """Set `call.caller`; raises ClientError 401 for a missing, unknown, expired or blocked key."""
+        call.caller = self.admit(call.headers, call.snapshot.settings.key_header, call.address)
+
+    def admit(self, headers: Mapping[str, str], key_header: str, address: str) -> Caller:
+        """Return the caller that these headers name; raises ClientError 401, or 429 after too many refusals."""
+        key = credential(headers, key_header)
+        caller = self.directory.find(key) if key else None
+        if caller is None:
+            self._count(address)
+            raise _unknown(key)
+        if caller.blocked or caller.team_blocked:
+            self._count(address)
+            what = "key" if caller.blocked else f"team `{caller.team}`"
+            raise _refusal("auth_error", f"this {what} is blocked; ask an administrator to unblock it")
+        if caller.expires is not None and caller.expires <= self._now():
+            self._count(address)
+            raise _refusal("expired_key", "this key has expired; ask an administrator for a new one")
+        return caller
+
+    def _count(self, address: str) -> None:
+        second = int(self._now())
+        if second != self._second or len(self._refused) >= ADDRESSES:
+            self._second = second
+            self._refused.clear()
+        count = self._refused[address] = self._refused.get(address, 0) + 1
+        if count > REFUSALS:
+            error = ClientError(
+                429, "rate_limit_error", "too many refused requests from this address; try again in a second"
+            )
+            error.retry_after = 1
+            raise error
+
+
+def credential(headers: Mapping[str, str], key_header: str = "") -> str:
+    """Return the key that a request carries, without its scheme; empty when there is none."""
+    value = headers.get(key_header) if key_header else None
+    if value is None:
+        for place in PLACES:
+            value = headers.get(place)
+            if value is not None:
+                break
+        else:
+            return ""
+    if value[:7].lower() == "bearer ":
+        value = value[7:]
+    return value.strip()
+
+
+def _unknown(key: str) -> ClientError:
+    if not key:
+        return _refusal("auth_error", "no api key passed; send `Authorization: Bearer sk-...`")
+    if not key.startswith("sk-"):
+        return _refusal("auth_error", "this is not a key of this gateway; its keys begin with `sk-`")
+    return _refusal("token_not_found_in_db", "this key is unknown; check it, or ask an administrator for one")
+
+
+def _refusal(kind: str, message: str) -> ClientError:
+    return ClientError(401, kind, message)

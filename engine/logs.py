@@ -1,0 +1,62 @@
+"""Logging: lines for people on a terminal, JSON elsewhere. Never on the request path, never a secret or a prompt.
+
+A traceback shows where and what kind, not the exception's text: foreign exceptions quote the data they choked on.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+import orjson
+import structlog
+
+
+def configure(*, as_json: bool, debug: bool = False) -> None:
+    """Set up logging for the process: to standard error, so that standard output stays the user's."""
+    renderer: Any = structlog.processors.JSONRenderer(
+        serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
+    )
+    if not as_json:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=32)
+    level = logging.DEBUG if debug else logging.INFO
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _where,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[_Foreign()], force=True)
+
+
+class _Foreign(logging.Handler):
+    """Passes on what libraries log: which library and how bad, without its arguments."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        structlog.get_logger("interlock").log(
+            record.levelno, str(record.msg), library=record.name, exc_info=record.exc_info
+        )
+
+
+def _where(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """Replace an exception by its kind and the places it came through."""
+    del logger, method
+    info = event.pop("exc_info", None)
+    if info is True:
+        info = sys.exc_info()
+    error = info[1] if isinstance(info, tuple) else info
+    if isinstance(error, BaseException):
+        frames = traceback.extract_tb(error.__traceback__)
+        event["exception"] = type(error).__name__
+        event["at"] = " < ".join(
+            f"{frame.filename.rsplit('/', 2)[-1]}:{frame.lineno} {frame.name}" for frame in reversed(frames[-8:])
+        )
+    return event

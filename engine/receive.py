@@ -1,0 +1,122 @@
+"""What a client asks for: its body as members, and what the gateway itself must know of them.
+
+Bodies are held in memory while they are in use, so their sum over all calls is bounded.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine import body
+from engine.call import Call
+from engine.errors import InternalError, invalid_request
+
+HELD = 256 * 1024 * 1024
+"""Bytes of request bodies that all calls together may hold."""
+FORBIDDEN = frozenset({"api_key", "api_base", "base_url", "user_config", "litellm_params", "router_settings_override"})
+"""Members by which a client would choose upstream or credentials itself."""
+OWN = frozenset(
+    {
+        "cache",
+        "context_window_fallbacks",
+        "content_policy_fallbacks",
+        "disable_fallbacks",
+        "disable_global_guardrails",
+        "fallbacks",
+        "guardrail_config",
+        "guardrails",
+        "litellm_metadata",
+        "litellm_session_id",
+        "litellm_trace_id",
+        "no-log",
+        "num_retries",
+        "priority",
+        "tags",
+    }
+)
+"""Members that speak to the gateway; no upstream sees them."""
+_KINDS = {
+    "model": (b'"', "a string"),
+    "stream": (b"tf", "true or false"),
+    "messages": (b"[", "a list"),
+    "tools": (b"[", "a list"),
+    "stream_options": (b"{", "an object"),
+    "metadata": (b"{", "an object"),
+    "n": (b"-0123456789", "a number"),
+    "max_tokens": (b"-0123456789", "a number"),
+    "max_completion_tokens": (b"-0123456789", "a number"),
+    "max_output_tokens": (b"-0123456789", "a number"),
+    "temperature": (b"-0123456789", "a number"),
+    "top_p": (b"-0123456789", "a number"),
+    "user": (b'"', "a string"),
+}
+_text = msgspec.json.Decoder(str).decode
+_STREAM = msgspec.Raw(b"true")
+_NULL = msgspec.Raw(b"null")
+_N = ord("n")
+"""What `null` begins with: it stands for an absent member everywhere."""
+
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool | None = None
+
+
+_options = msgspec.json.Decoder(_StreamOptions).decode
+
+
+class Receiver:
+    """Takes the bodies of calls, within one bound for all."""
+
+    def __init__(self, bound: int = HELD) -> None:
+        self._bound = bound
+        self.held = 0
+
+    async def receive(self, call: Call) -> None:
+        """Set `call.members`, `model` and `stream`; raises ClientError 400, 413, 415 or InternalError 503."""
+        data = call.source.at_hand()
+        if data is None:
+            limit = call.snapshot.settings.max_request_bytes
+            if self.held + min(limit, 1024 * 1024) > self._bound:
+                raise InternalError(503, "overloaded", "the gateway holds too many large requests; try again soon")
+            data = await call.source.read(min(limit, self._bound - self.held))
+        self.hold(call, len(data))
+        call.members = body.read(data)
+        read_members(call)
+
+    def hold(self, call: Call, size: int) -> None:
+        """Count a body until `release`."""
+        call.body_size = size
+        self.held += size
+
+    def release(self, call: Call) -> None:
+        """Stop counting a call's body."""
+        self.held -= call.body_size
+        call.body_size = 0
+
+
+def read_members(call: Call) -> None:
+    """Read what the gateway must know of the members; raises ClientError 400 naming the member."""
+    members = call.members
+    for name, value in members.items():
+        kind = _KINDS.get(name)
+        if kind is not None:
+            first = memoryview(value)[0]
+            if first not in kind[0] and first != _N:
+                raise invalid_request(f"`{name}` must be {kind[1]}", name)
+        elif name in FORBIDDEN or name.startswith("mock_"):
+            raise invalid_request(
+                f"`{name}` is not allowed in the request body; it is set in the gateway's configuration", name
+            )
+    model = members.get("model")
+    call.model = call.path_model or (_text(model) if model is not None and model != _NULL else "")
+    call.stream = members.get("stream") == _STREAM
+    if call.stream and "stream_options" in members:
+        call.wants_usage = _wants_usage(members["stream_options"])
+
+
+def _wants_usage(value: msgspec.Raw) -> bool:
+    try:
+        options = _options(value) if value != _NULL else None
+    except msgspec.ValidationError:
+        raise invalid_request("`stream_options.include_usage` must be true or false", "stream_options") from None
+    return options is not None and options.include_usage is True

@@ -1,0 +1,176 @@
+"""One record of every call, however it ends: settled, counted and written.
+
+The path appends a small struct to a bounded queue; encoding and writing happen in the writer's own run, off the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from engine.call import Call
+from engine.contracts import Sink
+from engine.errors import GatewayError, InternalError
+from engine.ledger import Ledger
+from engine.metrics import Metrics
+from engine.receive import Receiver
+
+QUEUE = 100_000
+BATCH = 2_000
+PAUSE = 0.2
+"""Seconds between two batches."""
+CLIENT_GONE = 499
+"""Status recorded when the client left before its answer was complete (nginx's convention)."""
+
+
+class CallRecord(msgspec.Struct, omit_defaults=True):
+    """What is written of a call. Times in seconds, cost in nano-dollars; never content, never a key."""
+
+    id: str
+    time: float
+    route: str
+    status: int
+    model: str = ""
+    group: str = ""
+    deployment: str = ""
+    provider: str = ""
+    key: str = ""
+    key_alias: str = ""
+    user: str = ""
+    team: str = ""
+    org: str = ""
+    address: str = ""
+    revision: int = 0
+    stream: bool = False
+    attempts: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_input_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+    cost: int | None = None
+    duration: float = 0.0
+    upstream: float = 0.0
+    first_byte: float = 0.0
+    error: str = ""
+    error_id: str = ""
+    error_source: str = ""
+
+
+class Recorder:
+    """Makes, queues and writes records.
+
+    `monotonic` gives `loop.time()` seconds; `sinks` write what the queue holds.
+    """
+
+    def __init__(
+        self, ledger: Ledger, metrics: Metrics, receiver: Receiver, monotonic: Callable[[], float],
+        sinks: Sequence[Sink] = (),
+    ) -> None:  # fmt: skip
+        self._ledger = ledger
+        self._metrics = metrics
+        self._receiver = receiver
+        self._monotonic = monotonic
+        self._sinks = sinks
+        self._queue: deque[CallRecord] = deque()
+        self._encoder = msgspec.json.Encoder()
+
+    @property
+    def queued(self) -> int:
+        """How many records wait to be written."""
+        return len(self._queue)
+
+    def recorded(self, call: Call) -> Recording:
+        """Settle, count and record a call when the block ends, however it ends."""
+        return Recording(self, call)
+
+    def finish(self, call: Call, error: BaseException | None) -> None:
+        """Account for a call that has ended; plain, never waiting, never failing the call."""
+        if error is not None:
+            _explain(call, error)
+        self._receiver.release(call)
+        if call.hold is not None:
+            self._ledger.settle(call, call.hold, call.usage)
+        duration = self._monotonic() - call.arrived
+        self._metrics.observe(call, duration)
+        if len(self._queue) < QUEUE:
+            self._queue.append(_record(call, duration))
+        else:
+            self._metrics.records_dropped += 1
+
+    async def run(self) -> None:
+        """Write queued records until cancelled."""
+        while True:
+            await asyncio.sleep(PAUSE)
+            while self._queue:
+                await asyncio.to_thread(self.flush)
+
+    def flush(self) -> None:
+        """Write one batch; a sink that fails raises, and keeps the rest in the queue."""
+        lines: list[bytes] = []
+        while self._queue and len(lines) < BATCH:
+            lines.append(self._encoder.encode(self._queue.popleft()))
+        for sink in self._sinks:
+            sink.write(lines)
+
+    def close(self) -> None:
+        """Write what is queued and close the sinks."""
+        while self._queue:
+            self.flush()
+        for sink in self._sinks:
+            sink.close()
+
+
+class Recording:
+    """The block within which a call lives."""
+
+    __slots__ = ("_call", "_recorder")
+
+    def __init__(self, recorder: Recorder, call: Call) -> None:
+        self._recorder = recorder
+        self._call = call
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._recorder.finish(self._call, error)
+
+
+def _explain(call: Call, error: BaseException) -> None:
+    """Say of an error that ended the call what the record will say."""
+    if isinstance(error, GatewayError):
+        call.error = error
+        call.status = error.status
+    elif isinstance(error, asyncio.CancelledError | ConnectionError):
+        call.status = CLIENT_GONE
+    else:
+        call.error = InternalError(500, "internal_server_error", type(error).__name__)
+        call.status = 500
+
+
+def _record(call: Call, duration: float) -> CallRecord:
+    record = CallRecord(call.id, call.time, call.route.operation, call.status, model=call.model, stream=call.stream)
+    record.address = call.address
+    record.revision = call.snapshot.revision
+    record.attempts = call.attempt
+    record.duration = duration
+    record.upstream = call.upstream_seconds
+    if call.first_byte:
+        record.first_byte = call.first_byte - call.arrived
+    caller, deployment, usage, error = call.caller, call.deployment, call.usage, call.error
+    if caller is not None:
+        record.key, record.key_alias = caller.key_hash, caller.alias
+        record.user, record.team, record.org = caller.user, caller.team, caller.org
+    if deployment is not None:
+        record.group, record.deployment, record.provider = deployment.name, deployment.id, deployment.provider
+    if usage is not None:
+        record.input_tokens, record.output_tokens, record.cost = usage.input, usage.output, usage.cost
+        record.cached_input_tokens, record.reasoning_tokens = usage.cached_input, usage.reasoning
+        record.estimated = usage.estimated
+    if error is not None:
+        record.error, record.error_id, record.error_source = error.type, error.id, error.source.value
+    return record

@@ -1,0 +1,151 @@
+"""From an upstream's answer to the client: held and counted when small, streamed when asked for or large.
+
+Bytes reach the client as they came. A stream runs by callbacks: the upstream's socket feeds a relay, whose output goes
+straight to the client's socket; the call's own task only waits for the end and for a slow client.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+
+from engine.call import Call, Usage
+from engine.compose import injects
+from engine.contracts import Dialect, Reply, TextGuard, Upstream
+from engine.errors import GatewayError, UpstreamError
+from engine.frames import Chunks, Frames, Relay
+from engine.headers import answer_head
+from engine.holdback import Texts
+from engine.ledger import Ledger
+from engine.snapshot import Deployment
+
+HELD = 8 * 1024 * 1024
+"""Bytes of an answer that are held to be counted before its headers go out."""
+TAIL = 64 * 1024
+"""Bytes kept of the end of a larger answer, where its usage stands."""
+_USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
+
+
+class Answer:
+    """One upstream's answer to one call."""
+
+    __slots__ = ("_call", "_deployment", "_ledger", "_monotonic", "_upstream")
+
+    def __init__(
+        self, call: Call, deployment: Deployment, upstream: Upstream, ledger: Ledger, monotonic: Callable[[], float]
+    ) -> None:
+        self._call = call
+        self._deployment = deployment
+        self._upstream = upstream
+        self._ledger = ledger
+        self._monotonic = monotonic
+
+    async def relay(self, reply: Reply, guards: tuple[TextGuard, ...]) -> None:
+        """Send the answer on; sets the call's status, usage and cost. Raises UpstreamError before the first byte only."""
+        self._call.status = self._upstream.status
+        if self._call.stream and _is_stream(self._upstream):
+            await self._stream(reply, self._relay(guards))
+        else:
+            await self._whole(reply)
+
+    async def _whole(self, reply: Reply) -> None:
+        call, upstream = self._call, self._upstream
+        started = self._monotonic()
+        answer = await upstream.read(HELD)
+        call.upstream_seconds += self._monotonic() - started
+        if answer is None:
+            await self._stream(reply, Large(call.route.dialect))
+            return
+        self._count(call.route.dialect.usage(answer))
+        reply.send(upstream.status, self._head(), answer)
+
+    async def _stream(self, reply: Reply, relay: Relay) -> None:
+        call, upstream, monotonic = self._call, self._upstream, self._monotonic
+
+        def write(data: bytes) -> bool:
+            out = relay.feed(data)
+            if not out:
+                return True
+            if not call.first_byte:
+                call.first_byte = monotonic()
+                reply.start(upstream.status, self._head())
+            return reply.write(out)
+
+        try:
+            await upstream.pump(write, reply.drain)
+            tail = relay.end()
+            if not reply.started:
+                reply.start(upstream.status, self._head())
+            if tail:
+                reply.write(tail)
+        except UpstreamError as error:
+            if not reply.started:
+                raise
+            call.error = error
+            reply.write(relay.broken(error))
+        finally:
+            self._count(relay.usage or _estimate(call, relay))
+        reply.end()
+
+    def _relay(self, guards: tuple[TextGuard, ...]) -> Relay:
+        """Choose the cheapest way that does what this stream needs."""
+        hide = not self._call.wants_usage and injects(self._call, self._deployment)
+        dialect = self._call.route.dialect
+        if guards:
+            return Texts(dialect, guards, hide_usage=hide)
+        return Frames(dialect, hide_usage=True) if hide else Chunks(dialect)
+
+    def _count(self, usage: Usage | None) -> None:
+        if usage is not None and self._deployment.price is not None:
+            usage.cost = self._deployment.price.cost(usage)
+        self._call.usage = usage
+
+    def _head(self) -> bytes:
+        call = self._call
+        spent = self._ledger.spent(call.caller.key_hash) if call.caller is not None else 0
+        return answer_head(call, self._deployment, self._upstream.headers, spent, self._monotonic())
+
+
+class Large:
+    """Relays an answer too large to hold; its usage is read from its end."""
+
+    __slots__ = ("_dialect", "_tail", "frames", "usage")
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._tail = b""
+        self.frames = 0
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return `data`."""
+        self._tail = (self._tail + data)[-TAIL:] if len(data) < TAIL else data[-TAIL:]
+        return data
+
+    def end(self) -> bytes:
+        """Return nothing: all of it is out."""
+        *_, last = [None, *_USAGE.finditer(self._tail)]
+        if last is not None:
+            text = self._tail[last.end() :].decode("utf-8", "replace")
+            try:
+                _, length = json.JSONDecoder().raw_decode(text)
+            except json.JSONDecodeError:
+                return b""
+            self.usage = self._dialect.usage(b'{"usage":' + text[:length].encode() + b"}")
+        return b""
+
+    def broken(self, error: GatewayError) -> bytes:
+        """Return nothing: a broken JSON answer cannot be ended well, so its connection is cut."""
+        raise error
+
+
+def _is_stream(upstream: Upstream) -> bool:
+    return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in upstream.headers)
+
+
+def _estimate(call: Call, relay: Relay) -> Usage:
+    """Count what the provider did not: four bytes a token asked, a token a frame answered."""
+    usage = Usage(call.body_size // 4, relay.frames)
+    usage.estimated = True
+    return usage

@@ -1,0 +1,153 @@
+"""The rules, models and routes in force at one revision: immutable, taken once by each call.
+
+What a name means is decided here at load: exact names and aliases in one table, wildcards by the longest literal. A
+wildcard's group for a concrete model is made when that model is first named, and kept within a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from msgspec import Raw
+
+from engine.contracts import Endpoint
+
+if TYPE_CHECKING:
+    from engine.pricing import Price
+
+CONCRETE = 4096
+"""Concrete models kept of all wildcards together; beyond it the table starts anew."""
+
+
+class Settings(NamedTuple):
+    """What the configuration says of every call."""
+
+    max_request_bytes: int = 32 * 1024 * 1024
+    key_header: str = ""
+    retries: int = 1
+
+
+class Deployment:
+    """One concrete upstream of a model group, with everything constant composed.
+
+    `defaults` are members a client may override, `forced` are not, `drops` never leave; `head` are the answer's
+    header lines that depend on the deployment alone.
+    """
+
+    __slots__ = (
+        "api_base",
+        "defaults",
+        "drops",
+        "endpoint",
+        "forced",
+        "head",
+        "id",
+        "info",
+        "model",
+        "name",
+        "price",
+        "provider",
+        "raw_model",
+        "stream_usage",
+        "weight",
+    )
+
+    def __init__(self, deployment_id: str, name: str, provider: str, model: str, endpoint: Endpoint) -> None:
+        self.id = deployment_id
+        self.name = name
+        self.provider = provider
+        self.model = model
+        self.endpoint = endpoint
+        self.api_base = endpoint.api_base
+        self.raw_model = Raw(b"")
+        self.stream_usage = "always"
+        self.weight = 1.0
+        self.price: Price | None = None
+        self.defaults: tuple[tuple[str, Raw], ...] = ()
+        self.forced: tuple[tuple[str, Raw], ...] = ()
+        self.drops: frozenset[str] = frozenset()
+        self.head = b""
+        self.info: Mapping[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<Deployment {self.name} {self.provider}/{self.model} {self.id[:8]}>"
+
+
+class ModelGroup:
+    """A public model name over its deployments; `access_groups` are names it may also be granted by."""
+
+    __slots__ = ("access_groups", "deployments", "name", "pattern")
+
+    def __init__(
+        self, name: str, deployments: Iterable[Deployment], access_groups: Iterable[str], pattern: str = ""
+    ) -> None:
+        self.name = name
+        self.deployments = tuple(deployments)
+        self.access_groups = frozenset(access_groups)
+        self.pattern = pattern
+
+    def __repr__(self) -> str:
+        return f"<ModelGroup {self.name} x{len(self.deployments)}>"
+
+
+class Wildcard:
+    """A public name with one `*`, and how to make the group of a name that it matches."""
+
+    __slots__ = ("_make", "pattern", "prefix", "provider", "suffix")
+
+    def __init__(self, pattern: str, provider: str, make: Callable[[str, str], ModelGroup]) -> None:
+        self.pattern = pattern
+        self.prefix, _, self.suffix = pattern.partition("*")
+        self.provider = provider
+        self._make = make
+
+    def __repr__(self) -> str:
+        return f"<Wildcard {self.pattern}>"
+
+    def matches(self, name: str) -> bool:
+        """Tell whether a name fits."""
+        fixed = len(self.prefix) + len(self.suffix)
+        return len(name) > fixed and name.startswith(self.prefix) and name.endswith(self.suffix)
+
+    def concrete(self, name: str) -> ModelGroup:
+        """Make the group of a matching name; raises ValueError when the upstream cannot be composed."""
+        return self._make(name, name[len(self.prefix) : len(name) - len(self.suffix)])
+
+
+class Snapshot:
+    """Everything decided at load, at one revision."""
+
+    __slots__ = ("_concrete", "groups", "hidden", "names", "revision", "settings", "wildcards")
+
+    def __init__(
+        self, revision: int, settings: Settings, groups: Iterable[ModelGroup] = (), wildcards: Iterable[Wildcard] = (),
+        aliases: Mapping[str, str] | None = None, hidden: Iterable[str] = (),
+    ) -> None:  # fmt: skip
+        self.revision = revision
+        self.settings = settings
+        self.groups = tuple(groups)
+        self.wildcards = tuple(sorted(wildcards, key=lambda w: len(w.prefix) + len(w.suffix), reverse=True))
+        self.names = {group.name: group for group in self.groups}
+        self._concrete: dict[str, ModelGroup] = {}
+        self.hidden = frozenset(hidden)
+        for alias, target in (aliases or {}).items():
+            group = self.find(target)
+            if group is not None and alias not in self.names:
+                self.names[alias] = group
+
+    def __repr__(self) -> str:
+        return f"<Snapshot {self.revision} {len(self.groups)} groups, {len(self.wildcards)} wildcards>"
+
+    def find(self, name: str) -> ModelGroup | None:
+        """Say which group a public name means: exact name, alias, then the longest wildcard."""
+        group = self.names.get(name) or self._concrete.get(name)
+        if group is not None:
+            return group
+        for wildcard in self.wildcards:
+            if wildcard.matches(name):
+                if len(self._concrete) >= CONCRETE:
+                    self._concrete.clear()
+                group = self._concrete[name] = wildcard.concrete(name)
+                return group
+        return None
