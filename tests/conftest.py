@@ -1,0 +1,59 @@
+"""What all tests share: a gateway as a process, an upstream to script, and the recorded traffic beside the repository."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import Gateway, ScriptedUpstream
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave soak and heavy tests to their own commands, and tests on recorded traffic to trees that have it."""
+    chosen = config.getoption("-m")
+    for item in items:
+        for mark in ("soak", "heavy"):
+            if item.get_closest_marker(mark) and mark not in chosen:
+                item.add_marker(pytest.mark.skip(reason=f"run by `make {mark}`"))
+    if SHARED.is_dir():
+        return
+    if os.environ.get("CI"):
+        raise pytest.UsageError(f"recorded provider traffic is missing: {SHARED} is not there")
+    for item in items:
+        if "shared" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.skip(reason="recorded provider traffic is not part of a clone"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the directory of recorded traffic and other facts kept beside the repository."""
+    return SHARED
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Callable[..., Gateway]]:
+    """Start gateways as processes: `gateway(config_text, *options)`; each is stopped at the end."""
+    running: list[Gateway] = []
+
+    def start(config: str | None = None, *options: str, environ: dict[str, str] | None = None) -> Gateway:
+        running.append(Gateway(tmp_path / f"gateway{len(running)}", config, options, environ or {}))
+        return running[-1].start()
+
+    yield start
+    for one in running:
+        one.stop()
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[ScriptedUpstream]:
+    """Serve scripted bytes on a real socket; see `ScriptedUpstream`."""
+    server = ScriptedUpstream()
+    await server.start()
+    yield server
+    await server.stop()
