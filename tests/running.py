@@ -110,6 +110,8 @@ class Gateway:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self._out.close()
+        self._err.close()
         return self.process.returncode
 
     def rss(self) -> int:

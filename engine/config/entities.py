@@ -43,7 +43,7 @@ class Entity(Limits, Marked):
 
     models: Names = ()
     """Names, patterns or access groups that may be used; none listed: all."""
-    metadata: dict[str, Any] = Field(default_factory=dict)
+    metadata: dict[str, Any] = Field(default_factory=dict, repr=False)
     tags: Tags = ()
     blocked: bool = False
     guardrails: Names = ()
@@ -81,7 +81,7 @@ class KeySpec(Entity):
 
     other_names: ClassVar[Mapping[str, str]] = {**Limits.other_names, "api_key": "key", "user_role": "role"}
 
-    key: str = Field(min_length=1)
+    key: str = Field(min_length=1, repr=False)
     """What clients send, beginning with `sk-`; `os.environ/NAME` keeps it out of the file."""
     key_alias: str | None = None
     aliases: dict[str, str] = Field(default_factory=dict)
@@ -128,7 +128,7 @@ class TeamSpec(Entity):
     team_member_tpm_limit: Count | None = None
     team_member_key_duration: str | None = None
     team_member_permissions: Names = ()
-    secret_manager_settings: dict[str, Any] = Field(default_factory=dict)
+    secret_manager_settings: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
 class UserSpec(Entity):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from engine.config.fields import Spec
-from engine.config.problems import Findings, Path, kind_of_value, nearest, shown
+from engine.config.problems import Findings, Path, holds, kind_of_value, nearest, shown
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -43,6 +43,8 @@ def explain(error: ValidationError, spec: type[Spec], place: tuple[Path, Any], f
     """Record every fault of a validation; `place` is where the mapping stands and the mapping as written."""
     path, written = place
     for fault in error.errors(include_url=False):
+        if fault["type"] == "missing" and findings.faulty(path):
+            continue
         at = (*path, *_steps(fault, spec, written))
         findings.error(at, _message(fault, hidden=_hidden(at, findings)))
 
@@ -53,18 +55,12 @@ def _steps(fault: ErrorDetails, spec: type[Spec], written: Any) -> Path:
     loc = fault["loc"]
     for depth, step in enumerate(loc):
         name = spec.written_name(written, str(step)) if depth == 0 else step
-        if _holds(written, name):
+        if holds(written, name):
             written = written[name]
         elif depth and not (fault["type"] == "missing" and depth == len(loc) - 1):
             continue
         steps.append(name)
     return tuple(steps)
-
-
-def _holds(value: Any, step: str | int) -> bool:
-    if isinstance(value, dict):
-        return step in value
-    return isinstance(value, list) and isinstance(step, int) and step < len(value)
 
 
 def _hidden(path: Path, findings: Findings) -> bool:

@@ -120,17 +120,18 @@ class Spec(BaseModel):
     @classmethod
     def written_name(cls, written: Mapping[str, Any], field: str) -> str:
         """Return the key that gives a field in a mapping as written; the field's own name when none does."""
-        if written.get(field) is not None:
-            return field
-        others = (other for other, name in cls.other_names.items() if name == field)
-        return next((other for other in others if written.get(other) is not None), field)
+        names = [field, *(other for other, name in cls.other_names.items() if name == field)]
+        given = [name for name in names if name in written]
+        return next((name for name in given if written[name] is not None), given[0] if given else field)
 
     @classmethod
     def from_wire(cls, written: Mapping[str, Any], **inner: Any) -> Self:
         """Make the spec of a mapping as written; null is as good as absent. Raises pydantic.ValidationError."""
-        fields = frozenset(cls.model_fields) - cls.inner
-        found = {name: written.get(cls.written_name(written, name)) for name in fields}
-        values = {name: value for name, value in found.items() if value is not None}
+        fields = cls.model_fields.keys() - cls.inner
+        values = {name: value for name, value in written.items() if name in fields and value is not None}
+        for other, name in cls.other_names.items():
+            if written.get(other) is not None:
+                values.setdefault(name, written[other])
         if cls.rest:
             named = cls.named()
             inner[cls.rest] = {name: value for name, value in written.items() if name not in named}

@@ -7,7 +7,7 @@ from typing import Any
 
 from engine.config import keys
 from engine.config.fields import Spec
-from engine.config.problems import Findings, Path, kind_of_value, nearest
+from engine.config.problems import Findings, Path, holds, kind_of_value, nearest
 from engine.config.specs import LitellmParams, ModelInfo
 
 Entry = tuple[Path, dict[str, Any]]
@@ -25,9 +25,9 @@ class Tree:
         """Return what stands at a path, None when nothing does."""
         value: Any = self.value
         for step in path:
-            if not isinstance(value, (dict, list)) or (isinstance(value, dict) and step not in value):
+            if not holds(value, step):
                 return None
-            value = value[step]  # type: ignore[index] # a list on the way is reached by its own index
+            value = value[step]
         return value
 
     def mapping(self, path: Path) -> dict[str, Any]:

@@ -123,13 +123,17 @@ class _Reader:
     def _keep_price_texts(self) -> None:
         """Put back prices as they were written: a float would have rounded them."""
         for path, text in self.document.texts.items():
-            holder = self.tree.at(path[:-1])
-            if path[-1] in Prices.model_fields and isinstance(holder, dict):
+            priced = path[-1] in Prices.model_fields and path[-2:-1] in (("litellm_params",), ("model_info",))
+            holder = self.tree.at(path[:-1]) if priced else None
+            if isinstance(holder, dict):
                 holder[str(path[-1])] = text
 
     def build(self, spec: type[S], entry: Entry, **inner: Any) -> S | None:
         """Make one spec; its faults are recorded, None is returned then."""
         path, mapping = entry
+        for other, name in spec.other_names.items():
+            if mapping.get(other) is not None and mapping.get(name) is not None:
+                self.findings.warning((*path, other), f"ignored beside `{name}`: remove one of the two")
         try:
             return spec.from_wire(mapping, **inner)
         except ValidationError as error:

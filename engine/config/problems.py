@@ -81,6 +81,10 @@ class Findings:
             self._failed.add(field)
             self.problems.append(Problem("error", self.mark(path), field, message))
 
+    def faulty(self, path: Path) -> bool:
+        """Whether there is an error about a field itself."""
+        return dotted(self.written(path)) in self._failed
+
     def warning(self, path: Path, message: str) -> None:
         """Record a warning."""
         self.problems.append(Problem("warning", self.mark(path), dotted(self.written(path)), message))
@@ -138,3 +142,10 @@ _KINDS = {
 def kind_of_value(value: Any) -> str:
     """Name what stands in the file, without showing it."""
     return _KINDS.get(type(value).__name__, type(value).__name__)
+
+
+def holds(value: Any, step: str | int) -> bool:
+    """Whether a value has something at a key or an index."""
+    if isinstance(value, dict):
+        return step in value
+    return isinstance(value, list) and isinstance(step, int) and step < len(value)

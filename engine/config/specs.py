@@ -53,7 +53,7 @@ class LitellmParams(Prices):
     """`provider/model`, such as `openai/gpt-4o`; a `*` takes what the `*` of `model_name` stood for."""
     custom_llm_provider: str | None = None
     """The provider, when the model's name does not begin with it."""
-    api_key: str | None = None
+    api_key: str | None = Field(default=None, repr=False)
     """The upstream's key; `os.environ/NAME` keeps it out of the file."""
     api_base: str | None = None
     """The upstream's URL."""
@@ -62,7 +62,7 @@ class LitellmParams(Prices):
     region_name: str | None = None
     litellm_credential_name: str | None = None
     """A name of `credential_list`, whose values are used."""
-    extra_headers: dict[str, str] = Field(default_factory=dict)
+    extra_headers: dict[str, str] = Field(default_factory=dict, repr=False)
     """Headers added to every request upstream."""
     timeout: Amount | None = None
     """Seconds a request may take."""
@@ -107,8 +107,8 @@ class LitellmParams(Prices):
     """Echo provider: answer with this status."""
     echo_tool_call: TextOrMapping | None = None
     """Echo provider: answer with this tool call."""
-    provider_params: dict[str, Any] = Field(default_factory=dict)
-    defaults: dict[str, Any] = Field(default_factory=dict)
+    provider_params: dict[str, Any] = Field(default_factory=dict, repr=False)
+    defaults: dict[str, Any] = Field(default_factory=dict, repr=False)
 
     @classmethod
     def from_wire(cls, written: Mapping[str, Any], **inner: Any) -> Self:
@@ -137,7 +137,7 @@ class ModelInfo(Prices):
     access_groups: Names = ()
     """Names that keys and teams may list in `models` for this deployment."""
     team_id: str | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
 def _one_wildcard(name: str) -> str:
@@ -174,7 +174,7 @@ class GeneralSettings(Spec):
     inner: ClassVar[frozenset[str]] = frozenset({"extra"})
     rest: ClassVar[str | None] = "extra"
 
-    master_key: str | None = None
+    master_key: str | None = Field(default=None, repr=False)
     """The administrator's key: `sk-` and 16 characters or more."""
     data_dir: str | None = None
     """Where state is kept; `./interlock-data` when absent."""
@@ -188,7 +188,7 @@ class GeneralSettings(Spec):
     embedding_model: str | None = None
     max_parallel_requests: Count | None = None
     global_max_parallel_requests: Count | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
 class LitellmSettings(Spec):
@@ -205,7 +205,7 @@ class LitellmSettings(Spec):
     json_logs: bool | None = None
     set_verbose: bool | None = None
     force_ipv4: bool | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
 class GroupAlias(Spec):
@@ -249,7 +249,7 @@ class RouterSettings(Spec):
     model_group_alias: dict[str, AliasTarget] = Field(default_factory=dict)
     """Alias -> `model_name`, or `{model, hidden}`."""
     enable_tag_filtering: bool | None = None
-    extra: dict[str, Any] = Field(default_factory=dict)
+    extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
 class ConfigSpec(Spec):
@@ -265,4 +265,4 @@ class ConfigSpec(Spec):
     organizations: tuple[OrganizationSpec, ...] = ()
     rate_limits: tuple[RateLimitSpec, ...] = ()
     files: tuple[str, ...] = ()
-    environment: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict, repr=False)

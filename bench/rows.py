@@ -1,0 +1,117 @@
+"""The gateways under test: how each is configured and started."""
+
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.shapes import MODEL
+
+DIRECT = "direct"
+YARDSTICK = "bare"
+_KEYS = 50
+_TEAMS = 5
+
+
+class LeftOutError(Exception):
+    """The row cannot be run on this machine."""
+
+
+def _key() -> str:
+    return "sk-" + secrets.token_urlsafe(24)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every row is given: the fake provider, a directory for its files, and the client's keys."""
+
+    upstream_port: int
+    directory: Path
+    master_key: str = field(default_factory=_key)
+    keys: tuple[str, ...] = field(default_factory=lambda: tuple(_key() for _ in range(_KEYS)))
+
+    def place(self, name: str) -> Path:
+        """Return a fresh directory for the files of one row."""
+        made = self.directory / name
+        made.mkdir()
+        return made
+
+
+def _bare(name: str, site: Site, port: int) -> list[str]:
+    del name
+    return [sys.executable, "-m", "bench.bare_proxy", str(port), f"http://127.0.0.1:{site.upstream_port}"]
+
+
+def gateway_config(site: Site) -> dict[str, object]:
+    """Return a configuration with key auth, access, usage, cost and record all on."""
+    upstream = {
+        "model": "openai/bench-model",
+        "api_base": f"http://127.0.0.1:{site.upstream_port}/v1",
+        "api_key": "sk-upstream",
+        "input_cost_per_token": 0.00000015,
+        "output_cost_per_token": 0.0000006,
+    }
+    teams = [f"team-{number}" for number in range(_TEAMS)]
+    keys = [
+        {"key": key, "key_alias": f"bench-{number}", "team_id": teams[number % _TEAMS], "models": [MODEL]}
+        for number, key in enumerate(site.keys)
+    ]
+    return {
+        "model_list": [{"model_name": MODEL, "litellm_params": upstream}],
+        "general_settings": {"master_key": site.master_key},
+        "litellm_settings": {"virtual_keys": keys},
+        "proxy_settings": {"teams": [{"team_id": team, "models": [MODEL]} for team in teams]},
+    }
+
+
+def _interlock(name: str, site: Site, port: int) -> list[str]:
+    place = site.place(name)
+    config = place / "config.yaml"
+    # JSON is YAML.
+    config.write_text(json.dumps(gateway_config(site), indent=1), encoding="utf-8")
+    (place / "data").mkdir()
+    command = [sys.executable, "-m", "engine.cli.main", "serve", "--config", str(config), "--port", str(port)]
+    return [*command, "--data", str(place / "data"), "--host", "127.0.0.1"]
+
+
+_NGINX = """\
+daemon off; worker_processes 1; pid {place}/pid; error_log stderr; {user}
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; client_max_body_size 64m; client_body_buffer_size 1m; tcp_nodelay on;
+  client_body_temp_path {place}; proxy_temp_path {place}; fastcgi_temp_path {place};
+  uwsgi_temp_path {place}; scgi_temp_path {place};
+  upstream provider {{ server 127.0.0.1:{upstream}; keepalive 256; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=1024; keepalive_requests 100000000;
+    location / {{
+      proxy_pass http://provider; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+def _nginx(name: str, site: Site, port: int) -> list[str]:
+    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if not binary:
+        raise LeftOutError("nginx is not installed")
+    place = site.place(name)
+    config = place / "nginx.conf"
+    user = "user root;" if os.geteuid() == 0 else ""
+    text = _NGINX.format(place=place, port=port, upstream=site.upstream_port, user=user)
+    config.write_text(text, encoding="utf-8")
+    return [binary, "-e", "stderr", "-p", str(place), "-c", str(config)]
+
+
+# `bare2` is the yardstick once more: what its ratio differs from 1 is the noise of the machine.
+ROWS: dict[str, Callable[[str, Site, int], list[str]]] = {
+    "bare": _bare,
+    "bare2": _bare,
+    "interlock": _interlock,
+    "nginx": _nginx,
+}
