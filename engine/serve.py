@@ -24,8 +24,8 @@ from engine.api import json, planned
 from engine.api.health import Health
 from engine.api.inference import Inference
 from engine.api.limits import Limits
+from engine.api.listener import Listener
 from engine.api.models import Models
-from engine.api.server import Listener
 from engine.build import Built, build
 from engine.config.litellm import Loaded
 from engine.config.problems import NotInForce, Problem
@@ -110,8 +110,7 @@ class Instance:
         loop = asyncio.get_running_loop()
         runner = web.AppRunner(self._application(), access_log=None)
         await runner.setup()
-        assert runner.server is not None  # noqa: S101 - set up on the line above
-        self._listener = Listener(self.inference.match, self.inference.serve, runner.server, self.limits)
+        self._listener = Listener(self.inference.match, self.inference.serve, runner, self.limits)
         self._gauges(self._listener)
         for name, run in (
             ("transport", self.http.run),

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import structlog
 
 from engine.api.errors import render
-from engine.api.server import HttpReply, HttpSource, InferenceRequest
+from engine.api.exchange import Exchange
 from engine.call import Call, Route
 from engine.contracts import Clock, Registry
 from engine.errors import GatewayError, InternalError, Source
@@ -62,30 +62,24 @@ class Inference:
         found = MODEL_FORMS.fullmatch(path)
         return (self._named[found["path"]], unquote(found["model"])) if found else None
 
-    async def serve(self, request: InferenceRequest, reply: HttpReply) -> None:
+    async def serve(self, exchange: Exchange, route: Route, path_model: str) -> None:
         """Answer one request, by an error if it must be."""
-        call = self._call(request)
+        call = Call(next(self._ids), route, self._snapshot(), exchange)
+        call.path_model = path_model
+        call.address = exchange.address
+        call.time = self._time()
+        call.arrived = self._monotonic()
         try:
-            await self._gateway.handle(call, reply)
+            await self._gateway.handle(call, exchange)
         except GatewayError as error:
-            self._refuse(call, reply, error)
+            self._refuse(call, exchange, error)
         except Exception as error:
-            if reply.started or request.transport is None:
-                raise
             failure = InternalError(500, "internal_server_error", "")
             failure.message = f"internal error `{failure.id}`; see the gateway's log"
             log.exception("internal error", call=call.id, error_id=failure.id, kind=type(error).__name__)
-            self._refuse(call, reply, failure)
+            self._refuse(call, exchange, failure)
 
-    def _call(self, request: InferenceRequest) -> Call:
-        call = Call(next(self._ids), request.route, self._snapshot(), HttpSource(request))
-        call.path_model = request.path_model
-        call.address = request.remote or ""
-        call.time = self._time()
-        call.arrived = self._monotonic()
-        return call
-
-    def _refuse(self, call: Call, reply: HttpReply, error: GatewayError) -> None:
+    def _refuse(self, call: Call, reply: Exchange, error: GatewayError) -> None:
         if error.source in (Source.UPSTREAM, Source.GATEWAY):
             log.warning(
                 "call failed", call=call.id, error_id=error.id, status=error.status, type=error.type, model=call.model

@@ -29,6 +29,8 @@ def errors(dialect: Dialect) -> Any:
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await guarded(request, handler)
         response.headers["Server"] = "interlock"
+        # The socket was handed over for this one request; see engine/api/listener.py.
+        response.force_close()
         return response
 
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,50 +1,42 @@
-"""How much one client may take of the server: connections, and time for what it sends.
+"""How much one client may take of the server: connections, and time for what it sends and takes.
 
-A head must be whole within 10 seconds of its first byte; after that a body must come at 1 KB a second or more.
+A head must be whole within 10 seconds of its first byte; after that a body must come at 1 KB a second or more; a client
+may be idle, or leave its answer untaken, for 75 seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
-
-HEAD_SECONDS = 10.0
-BODY_RATE = 1024
-CONNECTIONS = 10_000
-PER_ADDRESS = 256
+from typing import NamedTuple, Protocol
 
 
-class Arriving(Protocol):
-    """A request body on its way."""
+class Bounds(NamedTuple):
+    """Connections in all and of one address, seconds for a head and of idleness, bytes a second of a body."""
 
-    def is_eof(self) -> bool:
-        """Tell whether all of it is here."""
+    connections: int = 10_000
+    per_address: int = 256
+    head: float = 10.0
+    idle: float = 75.0
+    rate: float = 1024.0
 
 
 class Watched(Protocol):
     """What is looked at of a connection."""
 
     peer: str
-    since: float
-    body_bytes: int
 
-    @property
-    def arriving(self) -> Arriving | None:
-        """The body under way, None while there is only a head."""
+    def dawdles(self, now: float, head: float, idle: float, rate: float) -> bool:
+        """Tell whether the client takes too long."""
 
-    def force_close(self) -> None:
+    def abort(self) -> None:
         """Close at once."""
 
 
 class Limits:
     """Counts connections and closes those that dawdle."""
 
-    def __init__(
-        self, connections: int = CONNECTIONS, per_address: int = PER_ADDRESS, head_seconds: float = HEAD_SECONDS
-    ) -> None:
-        self._connections = connections
-        self._per_address = per_address
-        self._head_seconds = head_seconds
+    def __init__(self, bounds: Bounds = Bounds()) -> None:  # noqa: B008 - a NamedTuple never changes
+        self._bounds = bounds
         self._addresses: dict[str, int] = {}
         self._watched: set[Watched] = set()
         self.refused = 0
@@ -57,7 +49,7 @@ class Limits:
     def admit(self, connection: Watched) -> bool:
         """Count a new connection; False when it is one too many."""
         count = self._addresses.get(connection.peer, 0)
-        if len(self._watched) >= self._connections or count >= self._per_address:
+        if len(self._watched) >= self._bounds.connections or count >= self._bounds.per_address:
             self.refused += 1
             return False
         self._addresses[connection.peer] = count + 1
@@ -79,16 +71,11 @@ class Limits:
         """Close connections that dawdle, until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(min(1.0, self._head_seconds / 4))
-            now = loop.time()
-            for connection in [one for one in self._watched if self._dawdles(one, now)]:
-                connection.force_close()
+            await asyncio.sleep(min(1.0, self._bounds.head / 4))
+            self.sweep(loop.time())
 
-    def _dawdles(self, connection: Watched, now: float) -> bool:
-        since = connection.since
-        if not since or now - since <= self._head_seconds:
-            return False
-        body = connection.arriving
-        if body is None:
-            return True
-        return not body.is_eof() and connection.body_bytes < BODY_RATE * (now - since - self._head_seconds)
+    def sweep(self, now: float) -> None:
+        """Close connections that dawdle at this time."""
+        _, _, head, idle, rate = self._bounds
+        for connection in [one for one in self._watched if one.dawdles(now, head, idle, rate)]:
+            connection.abort()

@@ -1,0 +1,346 @@
+"""A client's connection: HTTP/1.1 requests parsed by llhttp, answered one at a time, each in its own task.
+
+Laws of this file:
+1. What llhttp refuses is answered 400 and closed; nothing of it reaches a handler. It runs strict: both framings at
+   once, bare line feeds, folded headers and bad chunks are errors (RFC 9112 6.3, 11.2).
+2. Requests that follow before an answer is out wait in line while reading is paused.
+3. A request that is not for inference hands the whole socket, and the bytes of its head, to the application's server;
+   that happens only where a request begins a read, for only there its bytes are known.
+4. When the client goes, the task of its request is cancelled at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import httptools
+
+from engine.api.exchange import Exchange
+from engine.call import Route
+
+HEAD_LIMIT = 64 * 1024
+HEADER_COUNT = 128
+_MALFORMED = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":"%d"}}'
+
+Serve = Callable[[Exchange, Route, str], Awaitable[None]]
+"""Answers an exchange of a route, with the model that the path named."""
+
+
+class Server(Protocol):
+    """What connections share."""
+
+    serve: Serve
+    draining: bool
+    active: int
+
+    def match(self, method: str, target: str) -> tuple[Route, str] | None:
+        """Find the inference route of a request line, and the model its path names."""
+
+    def hand_over(self, connection: Connection, transport: asyncio.Transport, data: bytes) -> None:
+        """Give a socket whose next request begins with `data` to the application."""
+
+    def admit(self, connection: Connection) -> bool:
+        """Count a new connection; False when it is one too many."""
+
+    def leave(self, connection: Connection) -> None:
+        """Count a closed connection."""
+
+
+class Connection(asyncio.Protocol):
+    """One client's socket."""
+
+    __slots__ = (
+        "_begun",
+        "_body_since",
+        "_drained",
+        "_handing_over",
+        "_head",
+        "_head_bytes",
+        "_headers",
+        "_parser",
+        "_paused",
+        "_paused_since",
+        "_queue",
+        "_reading",
+        "_server",
+        "_since",
+        "_stopped",
+        "_target",
+        "_task",
+        "_transport",
+        "loop",
+        "peer",
+    )
+
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        self._server = server
+        self.loop = loop
+        self.peer = ""
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._head: list[bytes] = []
+        self._head_bytes = 0
+        self._begun = False
+        self._handing_over = False
+        self._reading: Exchange | None = None
+        self._queue: deque[tuple[Exchange, Route, str]] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._stopped = False
+        self._paused = False
+        self._drained: asyncio.Future[None] | None = None
+        self._paused_since = 0.0
+        self._since = loop.time()
+        self._body_since = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.peer} {'busy' if self._task else 'idle'}>"
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server takes no more requests."""
+        return self._server.draining
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way."""
+        return self._task is None and not self._head_bytes
+
+    # --- for the exchange ---
+
+    def write(self, data: bytes) -> bool:
+        """Write bytes; False when the client should be waited for. A client that has gone takes everything."""
+        if self._transport is None:
+            return True
+        self._transport.write(data)
+        return self._drained is None
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough."""
+        if self._drained is not None:
+            await self._drained
+
+    def pause(self) -> None:
+        """Stop reading."""
+        if not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        if self._paused and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close the connection once what was written is out."""
+        if self._transport is not None:
+            self._transport.close()
+
+    # --- for Limits ---
+
+    def dawdles(self, now: float, head: float, idle: float, rate: float) -> bool:
+        """Tell whether the client takes too long: for a head, a body, between requests, or to take its answer."""
+        if self._drained is not None:
+            return now - self._paused_since > idle
+        if self._reading is not None and not self._reading.complete:
+            waited = now - self._body_since - head
+            return not self._paused and waited > 0 and self._reading.received < rate * waited
+        if self._head_bytes:
+            return now - self._since > head
+        return self._task is None and now - self._since > idle
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Admit the client, or close at once."""
+        self._transport = transport  # type: ignore[assignment]  # asyncio types every transport by its root
+        peer = transport.get_extra_info("peername")
+        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        if not self._server.admit(self):
+            self.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came."""
+        if self._stopped:
+            return
+        if self._reading is None:
+            if not self._head_bytes:
+                self._since = self.loop.time()
+            self._head.append(data)
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            # The request is read; the offer is ignored (RFC 9110 7.8), and what follows is HTTP again.
+            self._parser = httptools.HttpRequestParser(self)
+            rest = data[offer.args[0] :]
+            if rest:
+                self.data_received(rest)
+        except httptools.HttpParserError:
+            if self._handing_over:
+                self._hand_over()
+            else:
+                self._refuse(400, b"malformed HTTP request")
+        else:
+            if self._head_bytes > HEAD_LIMIT and self._reading is None:
+                self._refuse(431, b"the request head is over 64 KiB")
+
+    def eof_received(self) -> bool:
+        """Take the end of what a client says for its leaving: nothing else tells that it has gone."""
+        return False
+
+    def pause_writing(self) -> None:
+        """Note that the client is slow."""
+        self._drained = self.loop.create_future()
+        self._paused_since = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """Note that it has caught up."""
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Cancel what was done for a client that has gone."""
+        del exc
+        self._transport = None
+        self._queue.clear()
+        self.resume_writing()
+        self._server.leave(self)
+        if self._task is not None:
+            self._task.cancel()
+
+    # --- httptools callbacks ---
+
+    def on_message_begin(self) -> None:
+        """Start a request; one that begins within a read cannot be handed over."""
+        self._begun = self._task is None and not self._queue and len(self._head) == 1
+        self._target = b""
+        self._headers = {}
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; trailers are not wanted."""
+        if self._reading is not None:
+            return
+        headers = self._headers
+        key = name.decode("latin-1").lower()
+        text = value.decode("utf-8", "surrogateescape")
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        if len(headers) > HEADER_COUNT:
+            raise ValueError("too many headers")
+
+    def on_headers_complete(self) -> None:
+        """Dispatch a request by its head; its body may still be on the way."""
+        method = self._parser.get_method().decode("latin-1")
+        target = self._target.decode("latin-1")
+        found = self._server.match(method, target)
+        if found is None:
+            self._handing_over = True
+            raise _NotHereError
+        exchange = self._reading = Exchange(self, method, target, self._headers)
+        if self._parser.get_http_version() != "1.1":
+            exchange.head_is_from_http_1_0()
+        exchange.keep_alive = self._parser.should_keep_alive()
+        self._head_bytes = 0
+        self._head.clear()
+        if self._task is None and not self._queue:
+            self._run(exchange, *found)
+        else:
+            self._queue.append((exchange, *found))
+            self.pause()
+
+    def on_body(self, data: bytes) -> None:
+        """Pass on a piece of the body."""
+        if self._reading is not None:
+            self._reading.feed(data)
+
+    def on_message_complete(self) -> None:
+        """End the request that is being read."""
+        exchange, self._reading = self._reading, None
+        if exchange is not None:
+            exchange.finish()
+
+    # --- inside ---
+
+    def _run(self, exchange: Exchange, route: Route, model: str) -> None:
+        self._body_since = self.loop.time()
+        self._task = self.loop.create_task(self._serve(exchange, route, model))
+
+    async def _serve(self, exchange: Exchange, route: Route, model: str) -> None:
+        server = self._server
+        server.active += 1
+        try:
+            await server.serve(exchange, route, model)
+            if self._drained is not None:
+                await self._drained
+        except BaseException:
+            self.abort()
+            raise
+        finally:
+            server.active -= 1
+            self._task = None
+        self._next(exchange)
+
+    def _next(self, exchange: Exchange) -> None:
+        """Go on after an answer: with the next request, idle, or to the end."""
+        if not (exchange.keep_alive and exchange.ended) or self._stopped:
+            self._queue.clear()
+            if exchange.complete:
+                self.close()
+            else:
+                self._linger()
+            return
+        self._since = self.loop.time()
+        if self._queue:
+            self._run(*self._queue.popleft())
+        else:
+            self.resume()
+
+    def _linger(self) -> None:
+        """Read on past a refused body: closing on unread bytes would reset the connection under the answer."""
+        self._stopped = True
+        self.resume()
+        if self._transport is not None and self._transport.can_write_eof():
+            self._transport.write_eof()
+        self.loop.call_later(2.0, self.close)
+
+    def _refuse(self, status: int, reason: bytes) -> None:
+        """Answer what is not HTTP, without repeating any of it, and close."""
+        self._stopped = True
+        if self._task is None:
+            body = _MALFORMED % (reason, status)
+            head = b"HTTP/1.1 %d Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+            self.write(head % (status, len(body)) + body)
+            self.close()
+        elif self._reading is not None:
+            self.abort()
+
+    def _hand_over(self) -> None:
+        self._stopped = True
+        transport, data = self._transport, b"".join(self._head)
+        if not self._begun or self._task is not None or transport is None:
+            # Its first bytes went by with another request's: that one is answered, then the connection closes.
+            if self._task is None:
+                self.close()
+            return
+        self._transport = None
+        self._server.leave(self)
+        self._server.hand_over(self, transport, data)
+
+
+class _NotHereError(Exception):
+    """Stops the parser at a request that is not for inference."""

@@ -1,0 +1,211 @@
+"""One request and its answer on a client's connection: the `Source` and the `Reply` of the request path."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from email.utils import formatdate
+from time import time
+from typing import TYPE_CHECKING
+
+from engine.errors import ClientError, invalid_request
+
+if TYPE_CHECKING:
+    from engine.api.connection import Connection
+
+KEPT = 64 * 1024
+"""Bytes of a body kept before anyone has asked for it; more stops the reading."""
+DECODED = 32 * 1024 * 1024
+RATIO = 100
+"""How many times larger than it came a compressed body may get."""
+REASONS = {
+    200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 404: b"Not Found", 408: b"Request Timeout",
+    409: b"Conflict", 413: b"Content Too Large", 415: b"Unsupported Media Type", 422: b"Unprocessable Content",
+    429: b"Too Many Requests", 500: b"Internal Server Error", 501: b"Not Implemented", 502: b"Bad Gateway",
+    503: b"Service Unavailable", 504: b"Gateway Timeout",
+}  # fmt: skip
+
+
+class Exchange:
+    """A request, as far as it has come, and the way back to its client.
+
+    `headers` have lower-case names; one that came twice holds both values, joined as RFC 9110 5.3 says.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_parts",
+        "_size",
+        "_waiter",
+        "complete",
+        "ended",
+        "headers",
+        "keep_alive",
+        "method",
+        "received",
+        "started",
+        "target",
+    )
+
+    def __init__(self, connection: Connection, method: str, target: str, headers: dict[str, str]) -> None:
+        self._connection = connection
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.keep_alive = True
+        self.complete = False
+        self.received = 0
+        self.started = False
+        self.ended = False
+        self._chunked = True
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def address(self) -> str:
+        """The client's network address."""
+        return self._connection.peer
+
+    # --- what the connection reports ---
+
+    def head_is_from_http_1_0(self) -> None:
+        """Answer without chunks."""
+        self._chunked = False
+
+    def feed(self, data: bytes) -> None:
+        """Take a piece of the body; once the answer is out nobody wants it."""
+        self.received += len(data)
+        if self.ended:
+            return
+        self._parts.append(data)
+        self._size += len(data)
+        if self._waiter is not None:
+            self._wake()
+        elif self._size > KEPT:
+            self._connection.pause()
+
+    def finish(self) -> None:
+        """Learn that the body is whole."""
+        self.complete = True
+        self._wake()
+
+    # --- Source ---
+
+    def at_hand(self) -> bytes | None:
+        """Return the body if it has arrived whole and needs no decoding."""
+        if not self.complete or "content-encoding" in self.headers:
+            return None
+        self._check_type()
+        parts = self._parts
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def read(self, limit: int) -> bytes:
+        """Wait for the whole body, decoded; raises ClientError."""
+        self._check_type()
+        if int(self.headers.get("content-length", "0")) > limit:
+            raise _too_large(limit)
+        if not self.complete and self.headers.get("expect", "").lower() == "100-continue":
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while not self.complete and self._size <= limit:
+            self._waiter = self._connection.loop.create_future()
+            self._connection.resume()
+            await self._waiter
+            self._waiter = None
+        if self._size > limit:
+            raise _too_large(limit)
+        return _decoded(b"".join(self._parts), self.headers.get("content-encoding", "identity").strip().lower(), limit)
+
+    # --- Reply ---
+
+    def send(self, status: int, headers: bytes, body: bytes) -> None:
+        """Write a whole answer in one piece."""
+        self.started = self.ended = True
+        self._connection.write(self._head(status, b"%bcontent-length: %d\r\n" % (headers, len(body))) + body)
+
+    def start(self, status: int, headers: bytes) -> None:
+        """Write the head of an answer whose length nobody knows."""
+        self.started = True
+        framing = b"transfer-encoding: chunked\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+        if not self._chunked:
+            self.keep_alive = False
+            framing = b"cache-control: no-cache\r\n"
+        self._connection.write(self._head(status, headers + framing))
+
+    def write(self, data: bytes) -> bool:
+        """Write a piece of the body; False asks to `drain` before the next."""
+        return self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough."""
+        await self._connection.drain()
+
+    def end(self) -> None:
+        """Write the end of a body that `start` began."""
+        self.ended = True
+        if self._chunked:
+            self._connection.write(b"0\r\n\r\n")
+
+    def cut(self) -> None:
+        """Close the connection on an answer that cannot be completed."""
+        self.keep_alive = False
+        self._connection.abort()
+
+    # --- inside ---
+
+    def _head(self, status: int, headers: bytes) -> bytes:
+        if not self.complete or self._connection.draining:
+            self.keep_alive = False
+        close = b"" if self.keep_alive else b"connection: close\r\n"
+        return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, REASONS.get(status, b"Status"), headers, date_line(), close)
+
+    def _check_type(self) -> None:
+        kind = self.headers.get("content-type", "application/json")
+        if kind == "application/json":
+            return
+        kind = kind.partition(";")[0].strip().lower()
+        if kind != "application/json" and not kind.endswith("+json"):
+            raise ClientError(415, "unsupported_media_type", "send `content-type: application/json` with a JSON body")
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def _decoded(body: bytes, encoding: str, limit: int) -> bytes:
+    """Decompress a body once, to a bounded size."""
+    if encoding == "identity":
+        return body
+    if encoding not in ("gzip", "deflate"):
+        raise ClientError(
+            415, "unsupported_media_type", f"content-encoding `{encoding[:40]}` is not read here; use gzip or none"
+        )
+    bound = min(limit, DECODED, max(RATIO * len(body), 1024))
+    inflater = zlib.decompressobj(wbits=47)  # 47: gzip or zlib, by their own headers
+    try:
+        text = inflater.decompress(body, bound + 1)
+    except zlib.error:
+        raise invalid_request(f"the request body is not valid {encoding}") from None
+    if len(text) > bound:
+        raise ClientError(413, "request_too_large", "the request body is too large once decompressed")
+    if not inflater.eof or inflater.unused_data:
+        raise invalid_request(f"the request body is not one whole {encoding} stream")
+    return text
+
+
+def _too_large(limit: int) -> ClientError:
+    most = f"{limit / (1024 * 1024):g} MB"
+    return ClientError(413, "request_too_large", f"the request body is over {most}, the most this gateway takes")
+
+
+_date = (0, b"")
+
+
+def date_line() -> bytes:
+    """Return the Date header (RFC 9110 6.6.1), written once a second."""
+    global _date  # noqa: PLW0603 - one clock for all connections
+    now = int(time())
+    if now != _date[0]:
+        _date = (now, b"date: %b\r\n" % formatdate(now, usegmt=True).encode())
+    return _date[1]
