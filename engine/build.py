@@ -118,7 +118,7 @@ class Builder:
             _weigh(deployments, [spec.params for spec in specs])
             return ModelGroup(name, deployments, access, pattern)
 
-        return Wildcard(pattern, self._named(specs[0].params)[0], make)
+        return Wildcard(pattern, *self._named(specs[0].params), make)
 
     def _compile(self, spec: DeploymentSpec, name: str, captured: str) -> Deployment:
         """Make one deployment; raises LookupError or ValueError saying what is wrong."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -17,12 +18,13 @@ class DataDirError(Exception):
 class DataDir:
     """A directory held by a lock until `close`; its files are for their owner alone."""
 
-    def __init__(self, path: Path, lock: int) -> None:
+    def __init__(self, path: Path, lock: int, *, kept: bool = True) -> None:
         self.path = path
         self._lock = lock
+        self._kept = kept
 
     @classmethod
-    def open(cls, path: Path) -> DataDir:
+    def open(cls, path: Path, *, kept: bool = True) -> DataDir:
         """Create and lock a directory; raises DataDirError when another gateway holds it or it cannot be written."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -39,13 +41,15 @@ class DataDir:
             raise DataDirError(
                 f"data directory `{path}` is in use by another gateway; stop it, or choose another with --data"
             ) from error
-        return cls(path, lock)
+        return cls(path, lock, kept=kept)
 
     @classmethod
     def ephemeral(cls) -> DataDir:
-        """Make a directory that nobody will look for again."""
-        return cls.open(Path(tempfile.mkdtemp(prefix="interlock-")))
+        """Make a directory that lasts until `close`."""
+        return cls.open(Path(tempfile.mkdtemp(prefix="interlock-")), kept=False)
 
     def close(self) -> None:
         """Let another gateway have it."""
         os.close(self._lock)
+        if not self._kept:
+            shutil.rmtree(self.path, ignore_errors=True)

@@ -19,7 +19,8 @@ from engine.errors import GatewayError
 
 FRAME_LIMIT = 16 * 1024 * 1024
 """Bytes an unfinished frame may hold back; beyond it the bytes go on as they are."""
-_BLANK = re.compile(rb"\r?\n\r?\n|\r\r")
+_FRAME = re.compile(rb"(?:[^\r\n]++(?:\r\n?+|\n))*+(?:\r\n?+|\n)")
+"""Lines up to a blank one; a blank line where a frame would begin is a frame of its own, which says nothing."""
 _LINE = re.compile(rb"\r\n|\n|\r")
 
 
@@ -56,9 +57,9 @@ def last_boundary(data: bytes) -> int:
 def split(data: bytes) -> Iterator[Frame]:
     """Cut whole frames apart."""
     start = 0
-    for blank in _BLANK.finditer(data):
-        yield parse(data[start : blank.end()])
-        start = blank.end()
+    while found := _FRAME.match(data, start):
+        yield parse(found[0])
+        start = found.end()
     if start < len(data):
         yield parse(data[start:])
 
@@ -83,20 +84,21 @@ class Frames:
     `hide_usage` drops the one frame that says nothing but usage.
     """
 
-    __slots__ = ("_dialect", "_held", "_hide", "_parts", "frames", "usage")
+    __slots__ = ("_dialect", "_held", "_hide", "_parts", "_torn", "frames", "usage")
 
     def __init__(self, dialect: Dialect, *, hide_usage: bool = False) -> None:
         self._dialect = dialect
         self._hide = hide_usage
         self._parts: list[bytes] = []
         self._held = 0
+        self._torn = False
         self.frames = 0
         self.usage: Usage | None = None
 
     @property
     def between_frames(self) -> bool:
         """Whether everything fed so far was whole frames."""
-        return not self._parts
+        return not (self._parts or self._torn)
 
     def feed(self, data: bytes) -> bytes:
         """Return the whole frames that `data` completes."""
@@ -108,9 +110,10 @@ class Frames:
             self._parts = []
             self._held = 0
         end = last_boundary(data)
-        self.frames += data.count(b"data:", 0, end)
         if not end:
             return self._hold(data)
+        self.frames += data.count(b"\ndata:" if b"\n" in data else b"\rdata:", 0, end) + data.startswith(b"data:")
+        self._torn = False
         if end < len(data):
             self._hold(data[end:])
             data = data[:end]
@@ -125,7 +128,7 @@ class Frames:
     def broken(self, error: GatewayError) -> bytes:
         """Drop the half frame and say what happened."""
         self._parts = []
-        return self._dialect.stream_error(error)
+        return (b"\n\n" if self._torn else b"") + self._dialect.stream_error(error)
 
     def _hold(self, data: bytes) -> bytes:
         self._parts.append(data)
@@ -135,6 +138,7 @@ class Frames:
         data = b"".join(self._parts)
         self._parts = []
         self._held = 0
+        self._torn = True
         return data
 
     def _look(self, data: bytes) -> bytes:

@@ -33,7 +33,11 @@ DROPPED = frozenset(
     }
 )
 """What an upstream says of its own connection, or to browsers; it ends here."""
-KEPT = frozenset({b"content-encoding", b"content-type"})
+NANO = 1_000_000_000
+_ANSWER = (
+    b"%bx-litellm-call-id: %b\r\nx-litellm-key-spend: %d.%09d\r\nx-litellm-response-duration-ms: %d.%03d\r\n"
+    b"x-litellm-overhead-duration-ms: %d.%03d\r\nx-litellm-attempted-retries: %d\r\n"
+)
 _TYPE = b"content-type: application/json\r\n"
 
 
@@ -60,18 +64,16 @@ def answer_head(
     call: Call, deployment: Deployment, upstream: Sequence[tuple[bytes, bytes]], spent: int, now: float
 ) -> bytes:
     """Write the header lines of an answer; `spent` is the key's spend before this call, in nano-dollars."""
-    duration = now - call.arrived
-    cost = call.usage.cost if call.usage is not None else None
-    head = b"%bx-litellm-call-id: %b\r\nx-litellm-key-spend: %b\r\nx-litellm-response-duration-ms: %.3f\r\nx-litellm-overhead-duration-ms: %.3f\r\nx-litellm-attempted-retries: %d\r\n" % (
-        deployment.head,
-        call.id.encode(),
-        dollars(spent + (cost or 0)),
-        duration * 1000,
-        max(0.0, duration - call.upstream_seconds) * 1000,
-        call.attempt - 1,
+    usage = call.usage
+    cost = usage.cost if usage is not None else None
+    micros = int((now - call.arrived) * 1_000_000)
+    own = max(0, micros - int(call.upstream_seconds * 1_000_000))
+    dollars, nano = divmod(spent + (cost or 0), NANO)
+    head = _ANSWER % (
+        deployment.head, call.id.encode(), dollars, nano, micros // 1000, micros % 1000, own // 1000, own % 1000, call.attempt - 1,
     )  # fmt: skip
     if cost is not None:
-        head += b"x-litellm-response-cost: %b\r\n" % dollars(cost)
+        head += b"x-litellm-response-cost: %d.%09d\r\n" % divmod(cost, NANO)
     return head + provider_lines(upstream)
 
 
@@ -80,15 +82,12 @@ def provider_lines(upstream: Sequence[tuple[bytes, bytes]]) -> bytes:
     kind = _TYPE
     lines = []
     for name, value in upstream:
+        if name in DROPPED:
+            continue
         if name == b"content-type":
             kind = b"content-type: %b\r\n" % value
-        elif name in KEPT or name.startswith(b"x-ratelimit-"):
+        elif name == b"content-encoding" or name.startswith(b"x-ratelimit-"):
             lines.append(b"%b: %b\r\n" % (name, value))
-        elif name not in DROPPED:
+        else:
             lines.append(b"llm_provider-%b: %b\r\n" % (name, value))
     return kind + b"".join(lines)
-
-
-def dollars(nano: int) -> bytes:
-    """Write nano-dollars as decimal dollars, exactly."""
-    return b"%d.%09d" % divmod(nano, 1_000_000_000)

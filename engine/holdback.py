@@ -71,13 +71,17 @@ class Texts:
         passed = [self._guard(slot) for slot in slots]
         ended = self._dialect.ends(frame)
         held = b""
+        closing: dict[TextId, int] = {}
         for at, slot in enumerate(slots):
             key = (slot.channel, slot.choice, slot.index)
             if ended == EVERY or slot.choice in ended:
                 self._last.pop(key, None)
-                passed[at] = passed[at]._replace(text=passed[at].text + self._drain(key))
+                closing[key] = at
             else:
                 self._last[key] = (frame, slot)
+        for key, at in closing.items():
+            # A frame may hold several pieces of one text: what is held comes behind the last of them.
+            passed[at] = passed[at]._replace(text=passed[at].text + self._drain(key))
         if ended:
             held = self._flush(ended)
         return held + (frame.raw if tuple(passed) == slots else self._dialect.replace(frame, passed))

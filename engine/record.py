@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
+import structlog
 
 from engine.call import Call
 from engine.contracts import Sink
@@ -17,6 +18,8 @@ from engine.errors import GatewayError, InternalError
 from engine.ledger import Ledger
 from engine.metrics import Metrics
 from engine.receive import Receiver
+
+log = structlog.get_logger("interlock")
 
 QUEUE = 100_000
 BATCH = 2_000
@@ -109,17 +112,26 @@ class Recorder:
                 await asyncio.to_thread(self.flush)
 
     def flush(self) -> None:
-        """Write one batch; a sink that fails raises, and keeps the rest in the queue."""
-        lines: list[bytes] = []
-        while self._queue and len(lines) < BATCH:
-            lines.append(self._encoder.encode(self._queue.popleft()))
-        for sink in self._sinks:
-            sink.write(lines)
+        """Write one batch; when a sink fails this raises, and the batch goes back to the head of the queue."""
+        batch: list[CallRecord] = []
+        while self._queue and len(batch) < BATCH:
+            batch.append(self._queue.popleft())
+        lines = [self._encoder.encode(record) for record in batch]
+        try:
+            for sink in self._sinks:
+                sink.write(lines)
+        except BaseException:
+            self._queue.extendleft(reversed(batch))
+            raise
 
     def close(self) -> None:
-        """Write what is queued and close the sinks."""
-        while self._queue:
-            self.flush()
+        """Write what is queued and close the sinks; what cannot be written is counted and said."""
+        try:
+            while self._queue:
+                self.flush()
+        except OSError as error:
+            self._metrics.records_dropped += len(self._queue)
+            log.error("records lost", count=len(self._queue), reason=error.strerror)  # noqa: TRY400 - its place tells nothing
         for sink in self._sinks:
             sink.close()
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from engine.call import Call
 from engine.contracts import Random
 from engine.errors import ClientError, invalid_request
-from engine.snapshot import Deployment, ModelGroup
-
-LONGEST = 256
+from engine.snapshot import LONGEST, Deployment, ModelGroup
 
 
 def route(call: Call) -> None:

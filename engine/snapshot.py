@@ -6,7 +6,7 @@ wildcard's group for a concrete model is made when that model is first named, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CONCRETE = 4096
 """Concrete models kept of all wildcards together; beyond it the table starts anew."""
+LONGEST = 256
+"""Characters of a model's name."""
 
 
 class Settings(NamedTuple):
@@ -92,14 +94,18 @@ class ModelGroup:
 
 
 class Wildcard:
-    """A public name with one `*`, and how to make the group of a name that it matches."""
+    """A public name with one `*`, and how to make the group of a name that it matches.
 
-    __slots__ = ("_make", "pattern", "prefix", "provider", "suffix")
+    `provider` and `target` say what is behind it; the `*` of `target`, if any, takes what that of the name stood for.
+    """
 
-    def __init__(self, pattern: str, provider: str, make: Callable[[str, str], ModelGroup]) -> None:
+    __slots__ = ("_make", "pattern", "prefix", "provider", "suffix", "target")
+
+    def __init__(self, pattern: str, provider: str, target: str, make: Callable[[str, str], ModelGroup]) -> None:
         self.pattern = pattern
         self.prefix, _, self.suffix = pattern.partition("*")
         self.provider = provider
+        self.target = target
         self._make = make
 
     def __repr__(self) -> str:
@@ -109,6 +115,13 @@ class Wildcard:
         """Tell whether a name fits."""
         fixed = len(self.prefix) + len(self.suffix)
         return len(name) > fixed and name.startswith(self.prefix) and name.endswith(self.suffix)
+
+    def names(self, models: Iterable[str]) -> Iterator[str]:
+        """Write the names that reach these models of the provider; none when all names reach the same one."""
+        head, star, tail = self.target.partition("*")
+        for model in models:
+            if star and len(model) > len(head) + len(tail) and model.startswith(head) and model.endswith(tail):
+                yield self.prefix + model[len(head) : len(model) - len(tail)] + self.suffix
 
     def concrete(self, name: str) -> ModelGroup:
         """Make the group of a matching name; raises ValueError when the upstream cannot be composed."""
@@ -144,6 +157,8 @@ class Snapshot:
         group = self.names.get(name) or self._concrete.get(name)
         if group is not None:
             return group
+        if len(name) > LONGEST or not name.isprintable():
+            return None
         for wildcard in self.wildcards:
             if wildcard.matches(name):
                 if len(self._concrete) >= CONCRETE:

@@ -41,15 +41,18 @@ class Supervisor:
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         pause = FIRST_PAUSE
+        healed: asyncio.TimerHandle | None = None
         while True:
             started = loop.time()
             try:
                 await run()
                 return
             except Exception as error:
+                if healed is not None:
+                    healed.cancel()
                 self.crashed[name] = type(error).__name__
                 log.exception("background work crashed", component=name, restart_in=pause)
             pause = FIRST_PAUSE if loop.time() - started > SETTLED else pause
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-            loop.call_later(SETTLED, self.crashed.pop, name, None)
+            healed = loop.call_later(SETTLED, self.crashed.pop, name, None)

@@ -2,7 +2,7 @@
 
 Sources: platform.openai.com/docs/api-reference/{chat,completions,embeddings}, and what compatible servers make of them:
 Mistral streams content as parts, DeepSeek and others reasoning as `reasoning_content`, Groq reports the usage of a
-stream under `x_groq`.
+stream under `x_groq`, Moonshot and Together cached tokens beside the sums, OpenRouter reasoning also as details.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 
 DONE = b"[DONE]"
+_WHOLES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens"})
 Member = dict[str, Any]
 Place = tuple[Member, str, TextSlot]
 """Where a text stands: the object that holds it, the member's name, and the text."""
@@ -151,17 +152,29 @@ def count(reported: Member) -> Usage:
         _number(reported, "completion_tokens") or _number(reported, "output_tokens"),
         _number(reported, "total_tokens"),
     )
-    read = _part(reported, "prompt_tokens_details") or _part(reported, "input_tokens_details")
-    written = _part(reported, "completion_tokens_details") or _part(reported, "output_tokens_details")
-    usage.cached_input = _number(read, "cached_tokens") or _number(reported, "prompt_cache_hit_tokens")
-    usage.cache_write = _number(read, "cache_write_tokens") or _number(read, "cache_creation_tokens")
-    usage.audio_input = _number(read, "audio_tokens")
-    usage.reasoning = _number(written, "reasoning_tokens") or _number(reported, "reasoning_tokens")
-    usage.audio_output = _number(written, "audio_tokens")
+    if not reported.keys() <= _WHOLES:
+        _count_parts(usage, reported)
+    if not usage.input and not usage.output:
+        # Voyage counts its embeddings in a total alone.
+        usage.input = usage.total
     hidden = usage.total - usage.input - usage.output
     if hidden > 0:
         usage.output += hidden
     return usage
+
+
+def _count_parts(usage: Usage, reported: Member) -> None:
+    read = _part(reported, "prompt_tokens_details") or _part(reported, "input_tokens_details")
+    written = _part(reported, "completion_tokens_details") or _part(reported, "output_tokens_details")
+    usage.cached_input = (
+        _number(read, "cached_tokens")
+        or _number(reported, "cached_tokens")
+        or _number(reported, "prompt_cache_hit_tokens")
+    )
+    usage.cache_write = _number(read, "cache_write_tokens") or _number(read, "cache_creation_tokens")
+    usage.audio_input = _number(read, "audio_tokens")
+    usage.reasoning = _number(written, "reasoning_tokens") or _number(reported, "reasoning_tokens")
+    usage.audio_output = _number(written, "audio_tokens")
 
 
 def _number(holder: Member, name: str) -> int:
@@ -183,11 +196,18 @@ def decode(data: bytes) -> Member:
     return chunk if isinstance(chunk, dict) else {}
 
 
+def number(value: object, otherwise: int) -> int:
+    """Read an index; whatever is none becomes `otherwise`."""
+    return value if type(value) is int else otherwise
+
+
+def _objects(value: object) -> list[Member]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def _choices(chunk: Member) -> Iterator[tuple[int, Member]]:
-    for choice in chunk.get("choices") or ():
-        if isinstance(choice, dict):
-            index = choice.get("index")
-            yield (index if isinstance(index, int) else 0), choice
+    for choice in _objects(chunk.get("choices")):
+        yield number(choice.get("index"), 0), choice
 
 
 def _places(chunk: Member) -> Iterator[Place]:
@@ -200,36 +220,41 @@ def _places(chunk: Member) -> Iterator[Place]:
 
 
 _PLAIN = (
-    ("content", Channel.CONTENT),
-    ("reasoning_content", Channel.REASONING),
-    ("reasoning", Channel.REASONING),
-    ("refusal", Channel.REFUSAL),
+    ("content", Channel.CONTENT, 0),
+    ("reasoning_content", Channel.REASONING, 0),
+    ("reasoning", Channel.REASONING, 1),
+    ("refusal", Channel.REFUSAL, 0),
 )
+_DETAILS = 2
+"""The index of the first reasoning detail: what is said twice in one frame are two texts."""
 
 
 def _delta_places(choice: int, delta: Member) -> Iterator[Place]:
-    for name, channel in _PLAIN:
+    for name, channel, index in _PLAIN:
         if isinstance(delta.get(name), str):
-            yield delta, name, TextSlot(channel, choice, 0, delta[name])
+            yield delta, name, TextSlot(channel, choice, index, delta[name])
+    for position, detail in enumerate(_objects(delta.get("reasoning_details"))):
+        place = _DETAILS + number(detail.get("index"), position)
+        for name in ("text", "summary"):
+            if isinstance(detail.get(name), str):
+                yield detail, name, TextSlot(Channel.REASONING, choice, place, detail[name])
     if isinstance(delta.get("content"), list):
         yield from _part_places(choice, delta["content"])
     audio = delta.get("audio")
     if isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
         yield audio, "transcript", TextSlot(Channel.TRANSCRIPT, choice, 0, audio["transcript"])
-    calls = [call for call in delta.get("tool_calls") or () if isinstance(call, dict)]
+    calls = _objects(delta.get("tool_calls"))
     for position, call in enumerate([*calls, {"function": delta.get("function_call")}]):
         function = call.get("function")
         if isinstance(function, dict) and isinstance(function.get("arguments"), str):
-            place = call.get("index", position)
+            place = number(call.get("index"), position)
             yield function, "arguments", TextSlot(Channel.TOOL_ARGUMENTS, choice, place, function["arguments"])
 
 
 def _part_places(choice: int, parts: list[Any]) -> Iterator[Place]:
-    for part in parts:
-        if not isinstance(part, dict):
-            continue
+    for part in _objects(parts):
         if isinstance(part.get("text"), str):
             yield part, "text", TextSlot(Channel.CONTENT, choice, 0, part["text"])
-        for thought in part.get("thinking") or () if isinstance(part.get("thinking"), list) else ():
-            if isinstance(thought, dict) and isinstance(thought.get("text"), str):
+        for thought in _objects(part.get("thinking")):
+            if isinstance(thought.get("text"), str):
                 yield thought, "text", TextSlot(Channel.REASONING, choice, 0, thought["text"])

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from adapters.dialects.openai import Member, Place, count, decode, envelope, fill, is_error
+from adapters.dialects.openai import Member, Place, count, decode, envelope, fill, is_error, number
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
@@ -29,6 +29,8 @@ DELTAS = {
     "response.custom_tool_call_input.delta": Channel.TOOL_ARGUMENTS,
     "response.audio.transcript.delta": Channel.TRANSCRIPT,
 }
+
+_DELTA = re.compile(rb'"type"\s*:\s*"response\.[a-z_.]+\.delta"')
 
 
 class _Body(msgspec.Struct):
@@ -65,15 +67,15 @@ class Responses:
         return (_usage(event.response) if event.response else None), False
 
     def ends(self, frame: Frame) -> tuple[int, ...]:
-        """Name the output item whose text is done; `EVERY` when the response is."""
-        if b'.delta"' in frame.data:
+        """Name the output item that, or a text of which, is done; `EVERY` when the response is."""
+        if _DELTA.search(frame.data):
             return ()
         event = decode(frame.data)
-        kind = event.get("type")
+        kind = str(event.get("type"))
         if kind in LAST:
             return EVERY
-        place = event.get("output_index")
-        return (place,) if kind == "response.output_item.done" and isinstance(place, int) else ()
+        place = number(event.get("output_index"), -1)
+        return (place,) if kind.endswith(".done") and place >= 0 else ()
 
     def texts(self, frame: Frame) -> tuple[TextSlot, ...]:
         """List the texts that a frame continues."""
@@ -90,14 +92,8 @@ class Responses:
         last = decode(frame.data)
         response = {"id": last.get("item_id", ""), "object": "response", "status": "incomplete", "output": []}
         response["incomplete_details"] = {"reason": reason}
-        number = last.get("sequence_number")
-        return _frame(
-            {
-                "type": "response.incomplete",
-                "sequence_number": number + 1 if isinstance(number, int) else 0,
-                "response": response,
-            }
-        )
+        following = number(last.get("sequence_number"), -1) + 1
+        return _frame({"type": "response.incomplete", "sequence_number": following, "response": response})
 
     def error(self, error: GatewayError) -> bytes:
         """Render `{"error": {...}}`."""
@@ -130,4 +126,4 @@ def _places(event: Member) -> Iterator[Place]:
     text = event.get("delta")
     if channel is not None and isinstance(text, str):
         index = event.get("content_index", event.get("summary_index"))
-        yield event, "delta", TextSlot(channel, event.get("output_index") or 0, index or 0, text)
+        yield event, "delta", TextSlot(channel, number(event.get("output_index"), 0), number(index, 0), text)

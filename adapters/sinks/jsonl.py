@@ -12,6 +12,8 @@ from typing import Any
 
 MAX_BYTES = 64 * 1024 * 1024
 KEEP = 5
+LAST = 64 * 1024
+"""Bytes of the end of a file in which its last whole line is looked for; no record is as long."""
 
 
 class Jsonl:
@@ -31,7 +33,7 @@ class Jsonl:
         before = os.fstat(self._file).st_size
         if before and before + len(data) > self._max_bytes:
             self._rotate()
-            before = 0
+            before = os.fstat(self._file).st_size
         written = os.write(self._file, data)
         if written != len(data):
             # A short write is cut back, so that no half line stays.
@@ -43,10 +45,18 @@ class Jsonl:
         os.close(self._file)
 
     def _open(self) -> int:
-        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        size = os.fstat(file).st_size
+        end = os.pread(file, min(size, LAST), max(0, size - LAST))
+        if end and not end.endswith(b"\n"):
+            # A half line of a writer that was killed would spoil the next one too.
+            os.ftruncate(file, size - len(end) + end.rfind(b"\n") + 1)
+        return file
 
     def _rotate(self) -> None:
         os.close(self._file)
+        if not self._keep:
+            self._path.unlink()
         for number in range(self._keep, 0, -1):
             older = self._path.with_name(f"{self._path.name}.{number}")
             newer = self._path.with_name(f"{self._path.name}.{number - 1}") if number > 1 else self._path

@@ -23,6 +23,7 @@ from engine.call import Route
 
 HEAD_LIMIT = 64 * 1024
 HEADER_COUNT = 128
+NAMES = 1024
 _MALFORMED = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":"%d"}}'
 
 Serve = Callable[[Exchange, Route, str], Awaitable[None]]
@@ -237,7 +238,7 @@ class Connection(asyncio.Protocol):
         if self._reading is not None:
             return
         headers = self._headers
-        key = name.decode("latin-1").lower()
+        key = _names.get(name) or _lower(name)
         text = value.decode("utf-8", "surrogateescape")
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
         if len(headers) > HEADER_COUNT:
@@ -340,6 +341,16 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._server.leave(self)
         self._server.hand_over(self, transport, data)
+
+
+_names: dict[bytes, str] = {}
+"""Header names as they came -> lower case; kept for the common ones, within a bound."""
+
+
+def _lower(name: bytes) -> str:
+    if len(_names) < NAMES:
+        _names[name] = name.decode("latin-1").lower()
+    return name.decode("latin-1").lower()
 
 
 class _NotHereError(Exception):

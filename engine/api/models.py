@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from engine.access import allowed, visible
+from engine.access import callable_by, visible
 from engine.api.json import answer
 from engine.call import Caller
 from engine.errors import ClientError
@@ -46,8 +46,7 @@ class Models:
         """Describe one model, if the caller may call it."""
         caller, snapshot = self._caller(request)
         name = request.match_info["name"]
-        group = snapshot.find(name)
-        if group is None or not (caller.admin or allowed(caller, snapshot, name, group)):
+        if not callable_by(caller, snapshot, name):
             raise ClientError(
                 404, "model_not_found", f"model `{name}` does not exist here, or not for this key", "model"
             )
