@@ -11,6 +11,7 @@ from engine import __version__
 COMMANDS = {
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
+    "demo": "run the gateway before a bundled upstream and make three calls",
     "schema": "print the JSON Schema of config.yaml, for editors",
     "doctor": "look for what would keep the gateway from running well here",
 }
