@@ -135,10 +135,25 @@ async def _call(url: str, key: str, body: str, records: Path) -> bool:
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     async with ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
         text = (await answer.text()).strip()
-        print(
-            f"status  {answer.status}\ncost    {answer.headers.get('x-litellm-response-cost', 'in the record, for a stream')}\nanswer  {_said(text)}\n"
-        )
+        cost = answer.headers.get("x-litellm-response-cost")
+        cost = cost or await _recorded(records, answer.headers.get("x-litellm-call-id", ""))
+        print(f"status  {answer.status}\ncost    {cost} USD\nanswer  {_said(text)}\n")
         return answer.status == 200
+
+
+async def _recorded(records: Path, call_id: str) -> str:
+    """Return a stream's cost, which its headers came too early for, from its record."""
+    for _ in range(40):
+        for line in _lines(records):
+            record = orjson.loads(line)
+            if record["id"] == call_id:
+                return f"{record.get('cost', 0) / 1e9:.9f}"
+        await asyncio.sleep(0.05)
+    return "unknown"
+
+
+def _lines(path: Path) -> list[bytes]:
+    return path.read_bytes().splitlines() if path.exists() else []
 
 
 def _said(text: str) -> str:
@@ -188,7 +203,9 @@ async def _play(request: web.Request, exchange: dict[str, Any]) -> web.StreamRes
         "created": 1_760_000_000,
         "model": "gpt-4o-mini-2024-07-18",
     }
-    choices = [{"index": 0, "delta": {"content": word}, "finish_reason": None} for word in exchange["frames"]]
+    choices: list[dict[str, Any]] = [
+        {"index": 0, "delta": {"content": word}, "finish_reason": None} for word in exchange["frames"]
+    ]
     choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
     for frame in [
         *({**head, "choices": [choice]} for choice in choices),
