@@ -10,7 +10,6 @@ import resource
 import secrets
 import signal
 import socket
-import time as clocks
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +38,7 @@ from engine.gateway import Gateway
 from engine.identity import Identity
 from engine.ledger import Ledger
 from engine.metrics import Metrics
+from engine.outside import SystemClock
 from engine.pricing import Prices
 from engine.receive import Receiver
 from engine.record import Recorder
@@ -66,13 +66,6 @@ class Options(NamedTuple):
     ephemeral: bool = False
     allow_unenforced: bool = False
     drain: float = DRAIN
-
-
-class SystemClock:
-    """The machine's own time."""
-
-    time = staticmethod(clocks.time)
-    monotonic = staticmethod(clocks.monotonic)
 
 
 class Instance:
@@ -133,7 +126,7 @@ class Instance:
             self.recorder.close()
 
     def _application(self) -> web.Application:
-        application = web.Application(middlewares=[json.errors(self.registry.dialect("openai"))])
+        application = web.Application(middlewares=[json.errors(self.registry.dialect("openai"), self.inference.match)])
         application.add_routes(Health(self._state, self.metrics, lambda: self.snapshot).routes())
         application.add_routes(Models(self.identity, lambda: self.snapshot, self.prices).routes())
         application.add_routes(planned.routes())

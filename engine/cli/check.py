@@ -6,13 +6,20 @@ import json
 import os
 import sys
 from collections import Counter
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import click
 
+from engine.build import build
 from engine.config.litellm import Loaded, load
 from engine.config.problems import Mark
 from engine.config.specs import ConfigSpec
+from engine.contracts import Deps
+from engine.extensions import Extensions
+from engine.outside import Offline, SystemClock
+from engine.pricing import Prices
 
 
 @click.command("check")
@@ -21,9 +28,20 @@ from engine.config.specs import ConfigSpec
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(file: str, strict: bool, as_json: bool) -> None:
     """Check a configuration file: every problem, what is not in force, and a summary."""
-    loaded = load(file, os.environ)
+    loaded = compiled(load(file, os.environ))
     print(json.dumps(_report(file, loaded), indent=2) if as_json else _text(file, loaded))
     sys.exit(_status(loaded, strict=strict))
+
+
+def compiled(loaded: Loaded) -> Loaded:
+    """Compile a sound configuration as `serve` would, and add what that brings to light."""
+    if loaded.spec is None:
+        return loaded
+    environ = {**os.environ, **loaded.spec.environment}
+    registry = Extensions(Deps(SystemClock(), Random(), Offline(), environ))  # noqa: S311 - nothing is drawn
+    problems = build(loaded.spec, registry, Prices.bundled(), 0).problems
+    failed = any(problem.severity == "error" for problem in problems)
+    return replace(loaded, spec=None if failed else loaded.spec, problems=loaded.problems + problems)
 
 
 def _status(loaded: Loaded, *, strict: bool) -> int:

@@ -17,7 +17,7 @@ CASES = {
         "keys[0].tpm limit",
         "keys[0].max_budget limit",
         "keys[0].guardrails guardrail",
-        "keys[0].allowed_routes feature",
+        "keys[0].allowed_routes limit",
     ],
     "litellm_settings: {virtual_keys: [{api_key: sk-a, rpm: 1}], max_budget: 1, alerting: [slack], alerting_params: {a: b}}": [
         "litellm_settings.virtual_keys[0].rpm limit",

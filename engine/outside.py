@@ -1,0 +1,26 @@
+"""The outside world as a process has it: its clock, and the network it may be without."""
+
+from __future__ import annotations
+
+import time as clocks
+
+from engine.contracts import HttpRequest, Upstream
+from engine.errors import UpstreamError
+
+
+class SystemClock:
+    """The machine's own time."""
+
+    time = staticmethod(clocks.time)
+    monotonic = staticmethod(clocks.monotonic)
+
+
+class Offline:
+    """An `Http` that reaches nobody: what compiling a configuration is given, so that it cannot call out."""
+
+    async def send(self, request: HttpRequest) -> Upstream:
+        """Refuse."""
+        raise UpstreamError(502, "upstream_unreachable", f"`{request.origin.host}` is not called from here", sent=False)
+
+    async def close(self) -> None:
+        """Do nothing: nothing is open."""

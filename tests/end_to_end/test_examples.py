@@ -1,0 +1,82 @@
+"""Every example is loaded as `serve` loads it, and driven."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.running import ROOT, free_port
+
+EXAMPLES = sorted((ROOT / "examples").glob("*/config.yaml"))
+ENVIRON = {
+    "OPENAI_API_KEY": "sk-upstream-0123456789",
+    "INTERLOCK_MASTER_KEY": "sk-quickstart-master-0123",
+    "APP_KEY": "sk-application-0123456789",
+}
+
+
+def started(gateway, story):
+    return gateway((ROOT / "examples" / story / "config.yaml").read_text(), environ=ENVIRON)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_an_example_is_good(path):
+    done = subprocess.run(
+        [sys.executable, "-m", "engine.cli.main", "check", "--strict", "--config", str(path)],
+        cwd=ROOT, env={"PATH": "", **ENVIRON}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+
+
+def test_echo(gateway):
+    running = started(gateway, "echo")
+    key = "sk-echo-master-0123456789"
+    assert running.chat("hi there", "echo", key).json()["choices"][0]["message"]["content"] == "hi there"
+    assert running.chat("x", "canned", key).json()["choices"][0]["message"]["content"] == "It is what it is."
+    tool = running.chat("x", "weather-tool", key).json()["choices"][0]["message"]["tool_calls"][0]["function"]
+    assert tool == {"name": "get_weather", "arguments": '{"city":"Taipei"}'}
+    assert running.chat("x", "broken", key).status == 500
+    assert {running.chat("x", "flaky", key).status for _ in range(8)} == {200}
+    assert running.chat("x", "anything/at-all", key).json()["model"] == "at-all"
+    assert running.chat("two words", "priced", key).headers["x-litellm-response-cost"] == "0.000006000"
+    slow = running.chat("a slow stream of words", "slow", key, stream=True)
+    assert slow.body.endswith(b"data: [DONE]\n\n")
+
+
+def test_teams(gateway):
+    running = started(gateway, "teams")
+    research, support, labs = (f"sk-{name}-0123456789abcdef" for name in ("research", "support", "labs-only"))
+
+    def listed(key):
+        return {model["id"] for model in running.get("/v1/models", key).json()["data"]}
+
+    assert listed(research) == {"small", "large", "default"}
+    assert listed(support) == {"small", "default"}
+    assert running.chat("x", "best", research).status == 200
+    assert running.chat("x", "secret", research).status == 200
+    assert running.chat("x", "large", support).status == 403
+    assert running.chat("x", "labs/one", labs).status == 200
+    assert running.chat("x", "small", labs).status == 403
+    assert running.chat("x", "small", "sk-expired-0123456789abcdef").status == 401
+    assert running.chat("x", "small", "sk-blocked-0123456789abcdef").status == 401
+
+
+def test_quickstart(gateway):
+    running = started(gateway, "quickstart")
+    models = running.get("/models", ENVIRON["APP_KEY"]).json()["data"]
+    assert [model["id"] for model in models] == ["gpt-4o-mini", "local"]
+    refused = running.chat("x", "local", ENVIRON["APP_KEY"])
+    assert refused.status == 502
+    assert "127.0.0.1:8000" in refused.json()["error"]["message"]
+
+
+def test_the_demo_makes_three_good_calls():
+    done = subprocess.run(
+        [sys.executable, "-m", "engine.cli.main", "demo", "--once", "--port", str(free_port())],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 of 3 calls good" in done.stdout
+    assert done.stdout.count("status  200") == 3
