@@ -102,6 +102,10 @@ class Frames:
 
     def feed(self, data: bytes) -> bytes:
         """Return the whole frames that `data` completes."""
+        if not self._parts and data.endswith(b"\n\n"):
+            self._torn = False
+            self.frames += data.count(b"\ndata:") + data.startswith(b"data:")
+            return self._look(data) if self._dialect.usage_pattern.search(data) else data
         if b"\n" not in data and b"\r" not in data:
             return self._hold(data)
         if self._parts:
@@ -117,13 +121,13 @@ class Frames:
         if end < len(data):
             self._hold(data[end:])
             data = data[:end]
-        return self._look(data) if self._dialect.usage_pattern.search(data) else data
+        return self._look(data)
 
     def end(self) -> bytes:
         """Return the last frame, which lacks its blank line."""
         data = b"".join(self._parts)
         self._parts = []
-        return self._look(data) if self._dialect.usage_pattern.search(data) else data
+        return self._look(data)
 
     def broken(self, error: GatewayError) -> bytes:
         """Drop the half frame and say what happened."""
@@ -142,6 +146,9 @@ class Frames:
         return data
 
     def _look(self, data: bytes) -> bytes:
+        """Read the usage that whole frames report, and leave out the frame that says nothing else."""
+        if not self._dialect.usage_pattern.search(data):
+            return data
         kept = []
         for frame in split(data):
             usage, only = self._dialect.frame_usage(frame)

@@ -1,8 +1,8 @@
 """The third way to relay a stream: its texts pass guards, which may hold back, mask or cut.
 
 Frames whose texts come out of the guards unchanged leave as the bytes they came in. Text that a guard still holds when
-its choice ends leaves first, in a copy of the last frame that carried it: so a guard never loses text, and never lets
-any of it pass unseen.
+its choice ends leaves first, in the manner of the last frame that carried it (handed to the dialect without its `raw`: of
+that frame only the text is said again): so a guard never loses text, and never lets any of it pass unseen.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ class Texts:
             frame, slot = self._last.pop(key)
             held = self._drain(key)
             if held:
-                out.append(self._dialect.replace(frame, (slot._replace(text=held),)))
+                left = frame._replace(raw=b"")
+                out.append(self._dialect.replace(left, (slot._replace(text=held),)))
         return b"".join(out)
 
     def _drain(self, key: TextId) -> str:

@@ -1,6 +1,7 @@
 """One record of every call, however it ends: settled, counted and written.
 
-The path appends a small struct to a bounded queue; encoding and writing happen in the writer's own run, off the loop.
+The path appends a line to a bounded queue; a thread writes what has gathered. The line is made on the loop: a thread
+that encodes holds the interpreter lock for milliseconds, and every call waits for it.
 """
 
 from __future__ import annotations
@@ -78,8 +79,8 @@ class Recorder:
         self._receiver = receiver
         self._monotonic = monotonic
         self._sinks = sinks
-        self._queue: deque[CallRecord] = deque()
-        self._encoder = msgspec.json.Encoder()
+        self._queue: deque[bytes] = deque()
+        self._encode = msgspec.json.Encoder().encode
 
     @property
     def queued(self) -> int:
@@ -100,7 +101,7 @@ class Recorder:
         duration = self._monotonic() - call.arrived
         self._metrics.observe(call, duration)
         if len(self._queue) < QUEUE:
-            self._queue.append(_record(call, duration))
+            self._queue.append(self._encode(_record(call, duration)))
         else:
             self._metrics.records_dropped += 1
 
@@ -113,15 +114,12 @@ class Recorder:
 
     def flush(self) -> None:
         """Write one batch; when a sink fails this raises, and the batch goes back to the head of the queue."""
-        batch: list[CallRecord] = []
-        while self._queue and len(batch) < BATCH:
-            batch.append(self._queue.popleft())
-        lines = [self._encoder.encode(record) for record in batch]
+        lines = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH))]
         try:
             for sink in self._sinks:
                 sink.write(lines)
         except BaseException:
-            self._queue.extendleft(reversed(batch))
+            self._queue.extendleft(reversed(lines))
             raise
 
     def close(self) -> None:

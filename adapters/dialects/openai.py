@@ -19,6 +19,8 @@ from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 
 DONE = b"[DONE]"
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading an upstream's bytes may raise."""
 _WHOLES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens"})
 Member = dict[str, Any]
 Place = tuple[Member, str, TextSlot]
@@ -52,14 +54,14 @@ class OpenAI:
         """Read the usage of a whole answer."""
         try:
             return usage_of(_answer.decode(answer))
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
 
     def frame_usage(self, frame: Frame) -> tuple[Usage | None, bool]:
         """Read a frame's usage; a frame with an empty `choices` and usage says nothing else."""
         try:
             chunk = _chunk.decode(frame.data)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None, False
         usage = usage_of(chunk)
         return usage, usage is not None and chunk.usage is not None and chunk.choices == []
@@ -77,9 +79,15 @@ class OpenAI:
         return tuple(slot for _, _, slot in _places(decode(frame.data)))
 
     def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
-        """Rebuild a frame with other text; texts that `slots` does not name become empty."""
+        """Rebuild a frame with other text; texts that `slots` does not name become empty.
+
+        Of a frame without `raw`, which has left already, only the text of the one slot is said again.
+        """
         chunk = decode(frame.data)
-        fill(_places(chunk), slots)
+        places = list(_places(chunk))
+        fill(places, slots)
+        if not frame.raw:
+            _strip(chunk, places, slots[0])
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
     def finish(self, frame: Frame, reason: str) -> bytes:
@@ -111,6 +119,31 @@ def fill(places: Iterable[Place], slots: Sequence[TextSlot]) -> None:
     for holder, name, slot in places:
         waiting = texts.get((slot.channel, slot.choice, slot.index))
         holder[name] = waiting.pop() if waiting else ""
+
+
+def _strip(chunk: Member, places: Sequence[Place], said: TextSlot) -> None:
+    """Leave of a chunk what says one text: clients add up ids, names and roles that they see twice."""
+    holder, name, _ = next(place for place in places if place[2][:3] == said[:3])
+    found = _only(chunk["choices"], holder, name)
+    chunk["choices"] = [{**choice, "finish_reason": None} for choice in found]
+    for member in ("usage", "x_groq"):
+        chunk.pop(member, None)
+
+
+def _only(node: Any, holder: Member, name: str) -> Any:
+    """Copy the way down to one member; None when it is not below `node`."""
+    if isinstance(node, list):
+        return [found for one in node if (found := _only(one, holder, name)) is not None] or None
+    if not isinstance(node, dict):
+        return None
+    place = {key: node[key] for key in ("index", "type") if key in node}
+    if node is holder:
+        return {**place, name: node[name]}
+    for key, value in node.items():
+        found = _only(value, holder, name)
+        if found is not None:
+            return {**place, key: found}
+    return None
 
 
 def envelope(error: GatewayError) -> Member:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from adapters.dialects.openai import Member, Place, count, decode, envelope, fill, is_error, number
+from adapters.dialects.openai import UNREADABLE, Member, Place, count, decode, envelope, fill, is_error, number
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
@@ -55,14 +55,14 @@ class Responses:
         """Read the usage of a whole answer."""
         try:
             return _usage(_body.decode(answer))
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None
 
     def frame_usage(self, frame: Frame) -> tuple[Usage | None, bool]:
         """Read a frame's usage; none says nothing else."""
         try:
             event = _event.decode(frame.data)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return None, False
         return (_usage(event.response) if event.response else None), False
 

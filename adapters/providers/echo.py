@@ -66,16 +66,16 @@ class Manner(NamedTuple):
             tool = {"name": tool, "arguments": {}}
         if tool is not None and not (isinstance(tool, Mapping) and isinstance(tool.get("name"), str)):
             raise ValueError("echo_tool_call: must be a tool's name, or `{name, arguments}`")
-        status = int(params.get("echo_status") or 200)
+        status = _whole_number(params, "echo_status", 200)
         mocked = params.get("mock_response")
         for name, value in MOCKED_ERRORS.items():
             status = value if isinstance(mocked, str) and mocked.startswith(name) else status
         if not (status == 200 or 400 <= status <= 599):
             raise ValueError("echo_status: must be 200 or an error status, 400 to 599")
-        chars = int(params.get("echo_chunk_chars") or CHUNK_CHARS)
+        chars = _whole_number(params, "echo_chunk_chars", CHUNK_CHARS)
         if chars < 1:
             raise ValueError("echo_chunk_chars: must be at least 1")
-        delay, frame_delay = (float(params.get(f"echo_{name}_ms") or 0) / 1000 for name in ("delay", "frame_delay"))
+        delay, frame_delay = (_number(params, f"echo_{name}_ms", 0) / 1000 for name in ("delay", "frame_delay"))
         return cls(target.model, delay, frame_delay, chars, status, tool, mocked if isinstance(mocked, str) else None)
 
 
@@ -152,7 +152,7 @@ class Said(NamedTuple):
         asked = [text for role, text in messages if role == "user"] or [text for _, text in messages]
         words = _PIECE.findall(manner.text if manner.text is not None else (asked or [""])[-1])
         limits = (request.get(name) for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"))
-        limit = next((value for value in limits if isinstance(value, int)), len(words))
+        limit = next((max(0, value) for value in limits if isinstance(value, int)), len(words))
         given = request.get("n")
         choices = max(1, min(given, 128)) if isinstance(given, int) else 1
         prompt = sum(len(text.split()) for _, text in messages)
@@ -307,7 +307,7 @@ def _embeddings(request: Body) -> Body:
     given = request.get("input", "")
     texts = given if isinstance(given, list) and not all(isinstance(item, int) for item in given) else [given]
     rows = [{"object": "embedding", "index": at, "embedding": _vector(text, request)} for at, text in enumerate(texts)]
-    words = sum(len(text.split()) if isinstance(text, str) else len(text) for text in texts)
+    words = sum(len(text.split()) if isinstance(text, str) else len(text) for text in texts if isinstance(text, str | list))
     usage = {"prompt_tokens": words, "total_tokens": words}
     return {"object": "list", "data": rows, "model": request["model"], "usage": usage}
 
@@ -321,6 +321,25 @@ def _vector(text: object, request: Body) -> list[float] | str:
     if request.get("encoding_format") == "base64":
         return base64.b64encode(struct.pack("<8f", *vector)).decode()
     return vector
+
+
+def _number(params: Mapping[str, Any], name: str, otherwise: float) -> float:
+    """Read an amount; raises ValueError naming the parameter."""
+    value = params.get(name)
+    try:
+        number = float(otherwise if value is None else value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: must be a number") from None
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name}: must be a number of at least 0")
+    return number
+
+
+def _whole_number(params: Mapping[str, Any], name: str, otherwise: int) -> int:
+    number = _number(params, name, otherwise)
+    if number != int(number):
+        raise ValueError(f"{name}: must be a whole number")
+    return int(number) or otherwise
 
 
 def _messages(request: Body) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ Source: platform.openai.com/docs/api-reference. A base URL may end in `/v1` or i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -20,11 +21,16 @@ PATHS = {
 }
 FORWARDED = ("openai-beta", "idempotency-key", "traceparent", "tracestate")
 """Client headers that an upstream may see; no other leaves."""
-REASONING = ("o1", "o3", "o4", "gpt-5")
+REASONING = re.compile(r"(?:o1|o3|o4|gpt-5)(?!\d|-chat)")
+"""How the names of reasoning models begin; `gpt-5-chat-latest` is none."""
 UNSUPPORTED_BY_REASONING = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"}
 )
 RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_HOST = re.compile(r"[A-Za-z0-9._%:~-]+")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PARAMETERS = {"authorization": "api_key", "openai-organization": "organization"}
+"""Which parameter a header comes from, if not from `extra_headers`."""
 
 
 class OpenAI:
@@ -55,7 +61,7 @@ class OpenAIEndpoint:
     def __init__(self, http: Http, target: Target) -> None:
         params = target.params
         self.api_base = str(params["api_base"]).rstrip("/")
-        self.unsupported = UNSUPPORTED_BY_REASONING if target.model.startswith(REASONING) else frozenset[str]()
+        self.unsupported = UNSUPPORTED_BY_REASONING if REASONING.match(target.model) else frozenset[str]()
         self._http = http
         self._timeouts = target.timeouts
         self._stream_timeouts = target.stream_timeouts
@@ -77,15 +83,21 @@ class OpenAIEndpoint:
 
 
 def _split(url: str, *, allow_link_local: bool) -> tuple[Origin, str, str]:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ValueError("api_base: the host or its port is not one") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"api_base: `{parts.scheme}://{parts.hostname or ''}` is not an http or https address")
     if parts.username or parts.password:
         raise ValueError("api_base: put credentials into `api_key` or `extra_headers`, not into the address")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if not _HOST.fullmatch(parts.hostname):
+        raise ValueError("api_base: the host holds characters that no address has; write other letters as punycode")
     query = f"?{parts.query}" if parts.query else ""
     if any(ord(character) <= 32 or ord(character) > 126 for character in parts.path + query):
         raise ValueError("api_base: the path holds characters that must be percent-encoded")
+    port = port or (443 if parts.scheme == "https" else 80)
     return Origin(parts.scheme, parts.hostname, port, allow_link_local), parts.path.rstrip("/"), query
 
 
@@ -109,6 +121,9 @@ def _head(origin: Origin, params: Mapping[str, object]) -> bytes:
             raise ValueError(f"extra_headers: `{name}` is the transport's own")
         headers[str(name).lower()] = str(value)
     for name, value in headers.items():
-        if not name.isascii() or any(ord(c) < 32 or ord(c) == 127 for c in name + value) or set(name) & set(" :"):
-            raise ValueError(f"extra_headers: `{name}` or its value holds characters a header cannot")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"extra_headers: `{name}` is not the name of a header")
+        if any(ord(c) < 32 or ord(c) == 127 for c in value):
+            where = _PARAMETERS.get(name, f"extra_headers: `{name}`")
+            raise ValueError(f"{where}: the value holds control characters")
     return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()

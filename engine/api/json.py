@@ -22,8 +22,11 @@ def answer(body: Any, status: int = 200) -> web.Response:
     return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
 
 
-def errors(dialect: Dialect) -> Any:
-    """Make the middleware that turns errors into answers, in the manner of inference."""
+def errors(dialect: Dialect, inference: Callable[[str, str], object]) -> Any:
+    """Make the middleware that turns errors into answers, in the manner of inference.
+
+    `inference` finds the inference route of a method and target, None when there is none.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -41,7 +44,12 @@ def errors(dialect: Dialect) -> Any:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return _rendered(_of_http(request, error), dialect)
+            if error.status == 404 and inference("POST", request.raw_path) is not None:
+                error = web.HTTPMethodNotAllowed(request.method, ["POST"])
+            rendered = _rendered(_of_http(request, error), dialect)
+            if "Allow" in error.headers:
+                rendered.headers["Allow"] = error.headers["Allow"]
+            return rendered
         except Exception as error:  # the last line of defence: logged in full, told by its id
             failure = InternalError(500, "internal_server_error", "")
             failure.message = f"internal error `{failure.id}`; see the gateway's log"

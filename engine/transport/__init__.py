@@ -32,5 +32,5 @@ def make(environ: Mapping[str, str]) -> Transport:
     if name == "aiohttp":
         from engine.transport.session import Session  # noqa: PLC0415 - only the chosen transport is imported
 
-        return Session()
+        return Session(environ)
     raise ValueError(f"INTERLOCK_TRANSPORT is `{name}`: use `own` or `aiohttp`")

@@ -1,4 +1,4 @@
-"""One upstream connection and the exchange on it: HTTP/1.1 by llhttp, pushed, never polled.
+"""One upstream connection: HTTP/1.1 by llhttp, pushed, never polled.
 
 Laws of this file:
 1. One exchange at a time, no pipelining; bytes that nobody asked for close the connection.
@@ -13,157 +13,22 @@ Source: RFC 9112 (message framing: 6.3, informational answers: RFC 9110 15.2).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import httptools
 
-from engine.contracts import HttpRequest, Origin, Timeouts
+from engine.contracts import HttpRequest, Origin
 from engine.errors import UpstreamError
+from engine.transport.exchange import Exchange
 
 if TYPE_CHECKING:
     from engine.transport.pool import Pool
 
-BUFFER = 256 * 1024
-"""Bytes of a body kept before anyone has asked for it; more stops the reading."""
 HEAD_LIMIT = 64 * 1024
+"""Bytes that an upstream may send in a row without a byte of a body among them."""
+BODILESS = frozenset({204, 304})
 JOIN_BELOW = 64 * 1024
 """A body below this is written in one piece with its head: a copy is cheaper than a second buffer."""
-
-
-class Exchange:
-    """One request and its answer; the `Upstream` of the own transport."""
-
-    __slots__ = (
-        "_connection",
-        "_full",
-        "_parts",
-        "_size",
-        "_total",
-        "_touched",
-        "_waiter",
-        "_write",
-        "closed",
-        "complete",
-        "deadline",
-        "error",
-        "headers",
-        "status",
-        "timeouts",
-    )
-
-    def __init__(self, connection: Connection, timeouts: Timeouts, now: float) -> None:
-        self._connection = connection
-        self.timeouts = timeouts
-        self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.complete = False
-        self.closed = False
-        self.error: UpstreamError | None = None
-        self.deadline = now + timeouts.first_byte
-        self._total = now + timeouts.total
-        self._touched = False
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._write: Callable[[bytes], bool] | None = None
-        self._full = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    # --- what the connection reports ---
-
-    def feed(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        self._parts.append(data)
-        self._size += len(data)
-
-    def advance(self) -> None:
-        """Pass on what one read of the socket brought."""
-        self._touched = True
-        if self._write is not None:
-            if self._parts:
-                self._deliver(self._write)
-            if not (self._full or self.complete or self.error):
-                return
-        elif self._size > BUFFER and not self.complete:
-            self._connection.pause()
-        self._wake()
-
-    def fail(self, error: UpstreamError) -> None:
-        """End the exchange by an error; a complete answer is not undone."""
-        if not self.complete and self.error is None:
-            self.error = error
-            self._wake()
-
-    def expired(self, now: float) -> bool:
-        """Keep the deadline: True once it has passed."""
-        if self._touched:
-            self._touched = False
-            self.deadline = now + self.timeouts.idle
-        return (now > self.deadline or now > self._total) and not self._full
-
-    # --- what the caller asks for ---
-
-    async def head(self) -> None:
-        """Wait for status and headers."""
-        while not self.status:
-            await self._wait()
-
-    async def read(self, limit: int) -> bytes | None:
-        """Return the whole body, or None once it exceeds `limit`."""
-        self._connection.resume()
-        while not self.complete:
-            if self._size > limit:
-                return None
-            await self._wait()
-            if self._size <= limit:
-                self._connection.resume()
-        if self._size > limit:
-            return None
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-
-    async def pump(self, write: Callable[[bytes], bool], drain: Callable[[], Awaitable[None]]) -> None:
-        """Hand every piece to `write` as it arrives; wait for `drain` when it is full."""
-        self._write = write
-        if self._parts:
-            self._deliver(write)
-        while True:
-            if self._full:
-                await drain()
-                self._full = False
-                self._touched = True
-            if self.complete:
-                return
-            self._connection.resume()
-            await self._wait()
-
-    def close(self) -> None:
-        """End the exchange: the connection is kept if the answer came to its end, else cut."""
-        if not self.closed:
-            self.closed = True
-            self._write = None
-            self._connection.finish(self)
-
-    # --- inside ---
-
-    def _deliver(self, write: Callable[[bytes], bool]) -> None:
-        parts, self._parts, self._size = self._parts, [], 0
-        if not write(parts[0] if len(parts) == 1 else b"".join(parts)):
-            self._full = True
-            if not self.complete:
-                self._connection.pause()
-
-    async def _wait(self) -> None:
-        if self.error is not None:
-            raise self.error
-        self._waiter = self._connection.loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class Connection(asyncio.Protocol):
@@ -174,7 +39,7 @@ class Connection(asyncio.Protocol):
         "_exchange",
         "_head_size",
         "_headers",
-        "_informational",
+        "_overhead",
         "_parser",
         "_paused",
         "_pool",
@@ -200,7 +65,7 @@ class Connection(asyncio.Protocol):
         self._exchange: Exchange | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_size = 0
-        self._informational = False
+        self._overhead = 0
         self._close_delimited = False
         self._reusable = True
         self._paused = False
@@ -226,6 +91,7 @@ class Connection(asyncio.Protocol):
         """Write a request; from here on it counts as sent."""
         assert self._transport is not None  # noqa: S101 - the pool hands out open connections only
         exchange = self._exchange = Exchange(self, request.timeouts, now)
+        self._overhead = 0
         body = request.body
         head = b"%b %b HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n" % (
             request.method,
@@ -288,11 +154,15 @@ class Connection(asyncio.Protocol):
             self._reusable = False
             self.abort()
             return
+        size = exchange.size
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._garbage(exchange, error)
-            return
+        if exchange.size != size:
+            self._overhead = 0
+        elif not exchange.complete:
+            self._bound(exchange, len(data))
         exchange.advance()
 
     def eof_received(self) -> None:
@@ -318,9 +188,11 @@ class Connection(asyncio.Protocol):
     # --- httptools callbacks ---
 
     def on_message_begin(self) -> None:
-        """Start an answer, or fail it: a second one was not asked for."""
+        """Start an answer; a second one was not asked for."""
         self._headers = []
         self._head_size = 0
+        if self._exchange is None or self._exchange.complete:
+            self._reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, or pass over a trailer."""
@@ -330,41 +202,48 @@ class Connection(asyncio.Protocol):
         self._head_size += len(name) + len(value)
         if self._head_size > HEAD_LIMIT:
             raise ValueError("header section over 64 KiB")
-        self._headers.append((name.lower(), value))
+        # llhttp leaves white space at the end of a value, which is not part of it (RFC 9112 5.1).
+        self._headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Learn status and framing."""
         exchange = self._exchange
-        status = self._parser.get_status_code()
-        self._informational = 100 <= status < 200
-        if exchange is None or self._informational or exchange.status:
+        if exchange is None or exchange.status:
             return
-        length = chunked = False
+        status = self._parser.get_status_code()
+        length: bytes | None = None
+        chunked = False
         for name, value in self._headers:
             if name == b"content-length":
-                length = True
+                length = value
             elif name == b"transfer-encoding":
                 chunked = value.lower().endswith(b"chunked")
             elif name == b"keep-alive":
                 self._limit_idle(value)
-        self._close_delimited = not length and not chunked
-        self._reusable = self._parser.should_keep_alive() and not (length and chunked)
+        if 100 <= status < 200 and status != 101 and length is None and not chunked:
+            return
+        if status < 200:
+            raise ValueError(f"{status} is no answer")
+        self._close_delimited = length is None and not chunked
+        self._reusable = self._parser.should_keep_alive() and not (length is not None and chunked)
         exchange.headers = self._headers
         exchange.status = status
+        if status in BODILESS and (chunked or length not in {None, b"0"}):
+            # llhttp would wait for the body that the header promises (RFC 9112 6.3, rule 1).
+            self._reusable = False
+            exchange.complete = True
 
     def on_body(self, data: bytes) -> None:
         """Pass on a piece of the body."""
-        if self._exchange is not None:
-            self._exchange.feed(data)
+        exchange = self._exchange
+        if exchange is not None and not exchange.complete:
+            exchange.feed(data)
 
     def on_message_complete(self) -> None:
         """End the answer, unless it was an informational one."""
         exchange = self._exchange
-        if exchange is None or self._informational or not exchange.status:
-            return
-        if exchange.complete:
-            self._reusable = False
-        exchange.complete = True
+        if exchange is not None and exchange.status:
+            exchange.complete = True
 
     # --- inside ---
 
@@ -374,10 +253,18 @@ class Connection(asyncio.Protocol):
             if name.lower() == b"timeout" and seconds.strip().isdigit():
                 self.idle_limit = min(self._pool.idle_limit, max(0.0, int(seconds) - 1.0))
 
+    def _bound(self, exchange: Exchange, size: int) -> None:
+        """Count what carried no body: a head, a trailer or a chunk's extension that never ends is garbage."""
+        self._overhead += size
+        if self._overhead > HEAD_LIMIT:
+            self._garbage(exchange, ValueError("over 64 KiB without a body"))
+
     def _garbage(self, exchange: Exchange, error: Exception) -> None:
+        """Fail an exchange by what its upstream sent; what comes after a whole answer does not undo it."""
         reason = (
             "switched protocols unasked" if isinstance(error, httptools.HttpParserUpgrade) else "broke HTTP framing"
         )
         self._reusable = False
-        exchange.fail(UpstreamError(502, "upstream_error", f"the upstream {reason}", sent=True))
+        if not exchange.complete:
+            exchange.fail(UpstreamError(502, "upstream_error", f"the upstream {reason}", sent=True))
         self.abort()

@@ -35,22 +35,40 @@ class Proxy(NamedTuple):
     authorization: bytes
 
 
+class Proxies:
+    """What the environment says of forward proxies."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._urls = {
+            scheme: environ.get(f"{scheme}_proxy") or environ.get(f"{scheme.upper()}_PROXY") or ""
+            for scheme in ("http", "https")
+        }
+        self._exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+
+    def of(self, origin: Origin) -> Proxy | None:
+        """Return the proxy on the way to an origin."""
+        url = self._urls[origin.scheme]
+        if not url or _loopback(origin.host) or proxy_bypass_environment(origin.host, {"no": self._exempt}):
+            return None
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode() if parts.username else b""
+        return Proxy(parts.hostname or "", parts.port or 8080, base64.b64encode(login))
+
+
 class Dialer:
     """Opens connections; the TLS context is made once, when first needed."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._proxies = {
-            scheme: environ.get(f"{scheme}_proxy") or environ.get(f"{scheme.upper()}_PROXY") or ""
-            for scheme in ("http", "https")
-        }
-        self._no_proxy = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+        self._proxies = Proxies(environ)
         self._context: ssl.SSLContext | None = None
 
     async def dial(self, origin: Origin, factory: Callable[[], Connection], timeout: float) -> Connection:  # noqa: ASYNC109 - the contract's own word
         """Connect within `timeout` seconds; raises UpstreamError with `sent` False."""
         where = f"{origin.host}:{origin.port}"
         try:
-            return await asyncio.wait_for(self._connect(origin, factory), timeout)
+            # `wait_for` may return the connection of a call that was cancelled (Python < 3.12), which nobody then closes.
+            async with asyncio.timeout(timeout):  # noqa: TID251 - paid once a connection, not once a call
+                return await self._connect(origin, factory)
         except TimeoutError:
             raise UpstreamError(
                 504, "timeout", f"could not connect to `{where}` in {timeout:g} s", sent=False
@@ -58,41 +76,32 @@ class Dialer:
         except ssl.SSLError as error:
             reason = getattr(error, "verify_message", "") or error.reason or "handshake failed"
             raise UpstreamError(502, "upstream_error", f"no TLS with `{where}`: {reason}", sent=False) from error
-        except OSError as error:
-            reason = (error.strerror or str(error) or type(error).__name__).lower()
+        except (OSError, UnicodeError) as error:
+            reason = (getattr(error, "strerror", "") or str(error) or type(error).__name__).lower()
             raise UpstreamError(502, "upstream_unreachable", f"cannot reach `{where}`: {reason}", sent=False) from error
 
     async def _connect(self, origin: Origin, factory: Callable[[], Connection]) -> Connection:
         loop = asyncio.get_running_loop()
-        tls = self._tls() if origin.scheme == "https" else None
-        proxy = self._proxy(origin)
+        secure = origin.scheme == "https"
+        if secure and self._context is None:
+            self._context = tls()
+        proxy = self._proxies.of(origin)
         if proxy is not None:
-            _permit(origin, origin.host)
+            permit(origin, origin.host)
             sock = await self._tunnel(proxy, origin)
         else:
             sock = await _reach(origin.host, origin.port, origin)
         try:
             _, connection = await loop.create_connection(
-                factory, sock=sock, ssl=tls, server_hostname=origin.host if tls else None
+                factory,
+                sock=sock,
+                ssl=self._context if secure else None,
+                server_hostname=origin.host if secure else None,
             )
         except BaseException:
             sock.close()
             raise
         return connection
-
-    def _tls(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = ssl.create_default_context()
-            self._context.set_alpn_protocols(["http/1.1"])
-        return self._context
-
-    def _proxy(self, origin: Origin) -> Proxy | None:
-        url = self._proxies[origin.scheme]
-        if not url or _loopback(origin.host) or proxy_bypass_environment(origin.host, {"no": self._no_proxy}):
-            return None
-        parts = urlsplit(url if "//" in url else f"http://{url}")
-        login = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode() if parts.username else b""
-        return Proxy(parts.hostname or "", parts.port or 8080, base64.b64encode(login))
 
     async def _tunnel(self, proxy: Proxy, origin: Origin) -> socket.socket:
         """Ask the proxy for a tunnel (RFC 9110 9.3.6) and hand over its bare socket."""
@@ -123,19 +132,26 @@ class Dialer:
         return sock
 
 
+def tls() -> ssl.SSLContext:
+    """Make the TLS context of outbound connections; certificates come from the system or `SSL_CERT_FILE`."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 async def _reach(host: str, port: int, origin: Origin | None) -> socket.socket:
     """Connect to the first address that answers (RFC 8305), among those that may be connected to."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     if origin is not None:
         for _, _, _, _, address in found:
-            _permit(origin, str(address[0]))
+            permit(origin, str(address[0]))
     sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=0.25, interleave=1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 
-def _permit(origin: Origin, address: str) -> None:
+def permit(origin: Origin, address: str) -> None:
     """Refuse link-local and cloud-metadata addresses unless the deployment allows them."""
     if origin.allow_link_local:
         return

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import select
 from collections import deque
 from collections.abc import Mapping
 
 from engine.contracts import HttpRequest, Origin
 from engine.errors import UpstreamError
-from engine.transport.connection import Connection, Exchange
+from engine.transport.connection import Connection
 from engine.transport.dial import Dialer
+from engine.transport.exchange import Exchange
 
 TICK = 0.25
 """Seconds between two looks at the deadlines; a time limit is kept to this precision."""
@@ -40,9 +42,16 @@ class Pool:
     `per_origin` bounds connections, `waiting` bounds calls in line for one, `idle_limit` is in seconds.
     """
 
-    def __init__(self, environ: Mapping[str, str], per_origin: int = PER_ORIGIN, idle_limit: float = 30.0) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        per_origin: int = PER_ORIGIN,
+        waiting: int = WAITING,
+        idle_limit: float = 30.0,
+    ) -> None:
         self.idle_limit = idle_limit
         self._per_origin = per_origin
+        self._waiting = waiting
         self._dialer = Dialer(environ)
         self._shelves: dict[Origin, Shelf] = {}
         self._active: set[Exchange] = set()
@@ -97,11 +106,16 @@ class Pool:
         """Close every connection."""
         self._closed = True
         for exchange in list(self._active):
+            exchange.fail(_shutting_down())
             exchange.close()
         for shelf in self._shelves.values():
             for connection in shelf.idle:
                 connection.abort()
             shelf.idle.clear()
+            for waiter in shelf.waiting:
+                if not waiter.done():
+                    waiter.set_exception(_shutting_down())
+            shelf.waiting.clear()
         await asyncio.sleep(0)
 
     # --- what connections report ---
@@ -145,18 +159,27 @@ class Pool:
 
     async def _open(self, request: HttpRequest) -> Connection:
         if self._closed:
-            raise UpstreamError(503, "overloaded", "the gateway is shutting down", sent=False)
+            raise _shutting_down()
         shelf = self._shelves.setdefault(request.origin, Shelf())
-        if shelf.open >= self._per_origin:
-            connection = await self._line_up(shelf, request)
-            if connection is not None and not connection.closed:
-                return connection
-        shelf.open += 1
+        while shelf.open >= self._per_origin:
+            given = await self._line_up(shelf, request)
+            if given is None:
+                break
+            if not given.closed:
+                return given
+            shelf = self._shelves.setdefault(request.origin, Shelf())
+        else:
+            shelf.open += 1
         loop = asyncio.get_running_loop()
         try:
             connection = await self._dialer.dial(
                 request.origin, lambda: Connection(self, request.origin, loop), request.timeouts.connect
             )
+            if connection.closed:
+                raise UpstreamError(502, "upstream_error", "the upstream closed the connection at once", sent=False)
+            if self._closed:
+                connection.abort()
+                raise _shutting_down()
         except BaseException:
             self._vacate(shelf)
             raise
@@ -164,26 +187,30 @@ class Pool:
         return connection
 
     async def _line_up(self, shelf: Shelf, request: HttpRequest) -> Connection | None:
-        if len(shelf.waiting) >= WAITING:
+        """Wait for a connection, or for None: the right to open one, already counted."""
+        if len(shelf.waiting) >= self._waiting:
             raise UpstreamError(503, "overloaded", "too many calls wait for this upstream; try again", sent=False)
-        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Connection | None] = loop.create_future()
         shelf.waiting.append(waiter)
+        timer = loop.call_later(request.timeouts.connect, _give_up, waiter)
         try:
-            return await asyncio.wait_for(waiter, request.timeouts.connect)
-        except TimeoutError:
-            raise UpstreamError(
-                503, "overloaded", "no connection to the upstream came free in time", sent=False
-            ) from None
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
+            return await waiter
+        except BaseException:
+            with contextlib.suppress(ValueError):
+                shelf.waiting.remove(waiter)
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 self._return(shelf, waiter.result())
             raise
+        finally:
+            timer.cancel()
 
-    def _return(self, shelf: Shelf, connection: Connection | None) -> None:
-        if connection is not None and not connection.closed:
-            self.keep(connection)
-        else:
-            self._admit(shelf)
+    def _return(self, shelf: Shelf, given: Connection | None) -> None:
+        """Pass on what a cancelled call was given; a connection that has closed has passed on its place itself."""
+        if given is None:
+            self._vacate(shelf)
+        elif not given.closed:
+            self.keep(given)
 
     def _vacate(self, shelf: Shelf) -> None:
         shelf.open -= 1
@@ -193,8 +220,20 @@ class Pool:
         while shelf.waiting and shelf.open < self._per_origin:
             waiter = shelf.waiting.popleft()
             if not waiter.done():
+                # The place is taken here and now: a newcomer must not get in between.
+                shelf.open += 1
                 waiter.set_result(None)
-                return
+
+
+def _give_up(waiter: asyncio.Future[Connection | None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(
+            UpstreamError(503, "overloaded", "no connection to the upstream came free in time", sent=False)
+        )
+
+
+def _shutting_down() -> UpstreamError:
+    return UpstreamError(503, "overloaded", "the gateway is shutting down", sent=False)
 
 
 def _has_input(descriptor: int) -> bool:
