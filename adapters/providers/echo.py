@@ -307,7 +307,9 @@ def _embeddings(request: Body) -> Body:
     given = request.get("input", "")
     texts = given if isinstance(given, list) and not all(isinstance(item, int) for item in given) else [given]
     rows = [{"object": "embedding", "index": at, "embedding": _vector(text, request)} for at, text in enumerate(texts)]
-    words = sum(len(text.split()) if isinstance(text, str) else len(text) for text in texts if isinstance(text, str | list))
+    words = sum(
+        len(text.split()) if isinstance(text, str) else len(text) for text in texts if isinstance(text, str | list)
+    )
     usage = {"prompt_tokens": words, "total_tokens": words}
     return {"object": "list", "data": rows, "model": request["model"], "usage": usage}
 

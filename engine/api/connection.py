@@ -12,6 +12,7 @@ Laws of this file:
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -22,6 +23,7 @@ from engine.api.exchange import Exchange
 from engine.call import Route
 
 HEAD_LIMIT = 64 * 1024
+_OFFER = re.compile(rb"(?im)^upgrade:[^\r\n]*\r\n")
 HEADER_COUNT = 128
 NAMES = 1024
 _MALFORMED = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":"%d"}}'
@@ -60,7 +62,9 @@ class Connection(asyncio.Protocol):
         "_handing_over",
         "_head",
         "_head_bytes",
+        "_header_bytes",
         "_headers",
+        "_offered",
         "_parser",
         "_paused",
         "_paused_since",
@@ -86,6 +90,8 @@ class Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._head: list[bytes] = []
         self._head_bytes = 0
+        self._header_bytes = 0
+        self._offered = False
         self._begun = False
         self._handing_over = False
         self._reading: Exchange | None = None
@@ -181,15 +187,11 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as offer:
-            # The request is read; the offer is ignored (RFC 9110 7.8), and what follows is HTTP again.
-            self._parser = httptools.HttpRequestParser(self)
-            rest = data[offer.args[0] :]
-            if rest:
-                self.data_received(rest)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if self._handing_over:
                 self._hand_over()
+            elif self._offered and self._begun:
+                self._without_offer()
             else:
                 self._refuse(400, b"malformed HTTP request")
         else:
@@ -225,6 +227,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Start a request; one that begins within a read cannot be handed over."""
+        self._header_bytes = 0
+        self._offered = False
         self._begun = self._task is None and not self._queue and len(self._head) == 1
         self._target = b""
         self._headers = {}
@@ -237,6 +241,9 @@ class Connection(asyncio.Protocol):
         """Take a header; trailers are not wanted."""
         if self._reading is not None:
             return
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > HEAD_LIMIT:
+            raise ValueError("headers too large")
         headers = self._headers
         key = _names.get(name) or _lower(name)
         text = value.decode("utf-8", "surrogateescape")
@@ -251,9 +258,15 @@ class Connection(asyncio.Protocol):
         found = self._server.match(method, target)
         if found is None:
             self._handing_over = True
-            raise _NotHereError
+            raise _StopError
+        version = self._parser.get_http_version()
+        if version not in {"1.1", "1.0"}:
+            raise ValueError("not HTTP/1")
+        if self._parser.should_upgrade():
+            self._offered = True
+            raise _StopError
         exchange = self._reading = Exchange(self, method, target, self._headers)
-        if self._parser.get_http_version() != "1.1":
+        if version == "1.0":
             exchange.head_is_from_http_1_0()
         exchange.keep_alive = self._parser.should_keep_alive()
         self._head_bytes = 0
@@ -328,7 +341,16 @@ class Connection(asyncio.Protocol):
             self.write(head % (status, len(body)) + body)
             self.close()
         elif self._reading is not None:
-            self.abort()
+            self._reading.keep_alive = False
+            self._reading.fail()
+
+    def _without_offer(self) -> None:
+        """Read a request that offers another protocol again, without the offer: a server may ignore it (RFC 9110 7.8)."""
+        head, _, rest = b"".join(self._head).partition(b"\r\n\r\n")
+        self._parser = httptools.HttpRequestParser(self)
+        self._head.clear()
+        self._head_bytes = 0
+        self.data_received(_OFFER.sub(b"", head + b"\r\n") + b"\r\n" + rest)
 
     def _hand_over(self) -> None:
         self._stopped = True
@@ -353,5 +375,5 @@ def _lower(name: bytes) -> str:
     return name.decode("latin-1").lower()
 
 
-class _NotHereError(Exception):
-    """Stops the parser at a request that is not for inference."""
+class _StopError(Exception):
+    """Stops the parser at the head of a request that it should not read on."""

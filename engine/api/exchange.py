@@ -38,6 +38,7 @@ class Exchange:
         "_parts",
         "_size",
         "_waiter",
+        "broken",
         "complete",
         "ended",
         "headers",
@@ -55,6 +56,7 @@ class Exchange:
         self.headers = headers
         self.keep_alive = True
         self.complete = False
+        self.broken = False
         self.received = 0
         self.started = False
         self.ended = False
@@ -91,6 +93,11 @@ class Exchange:
         self.complete = True
         self._wake()
 
+    def fail(self) -> None:
+        """Learn that the body's framing is wrong, so that it will never be whole."""
+        self.broken = True
+        self._wake()
+
     # --- Source ---
 
     def at_hand(self) -> bytes | None:
@@ -109,6 +116,8 @@ class Exchange:
         if not self.complete and self.headers.get("expect", "").lower() == "100-continue":
             self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         while not self.complete and self._size <= limit:
+            if self.broken:
+                raise invalid_request("malformed HTTP request: the framing of its body is wrong")
             self._waiter = self._connection.loop.create_future()
             self._connection.resume()
             await self._waiter

@@ -175,16 +175,22 @@ class Pool:
             connection = await self._dialer.dial(
                 request.origin, lambda: Connection(self, request.origin, loop), request.timeouts.connect
             )
-            if connection.closed:
-                raise UpstreamError(502, "upstream_error", "the upstream closed the connection at once", sent=False)
-            if self._closed:
-                connection.abort()
-                raise _shutting_down()
         except BaseException:
             self._vacate(shelf)
             raise
-        connection.adopted = True
+        self._settle_in(connection, shelf)
         return connection
+
+    def _settle_in(self, connection: Connection, shelf: Shelf) -> None:
+        """Count a new connection as the pool's own, unless it closed while it was being opened."""
+        if connection.closed:
+            self._vacate(shelf)
+            raise UpstreamError(502, "upstream_error", "the upstream closed the connection at once", sent=False)
+        if self._closed:
+            self._vacate(shelf)
+            connection.abort()
+            raise _shutting_down()
+        connection.adopted = True
 
     async def _line_up(self, shelf: Shelf, request: HttpRequest) -> Connection | None:
         """Wait for a connection, or for None: the right to open one, already counted."""

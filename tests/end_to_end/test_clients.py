@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from decimal import Decimal
 
 import openai
@@ -88,8 +89,16 @@ def test_tool_calls(sync):
     answer = sync.chat.completions.create(model="weather", messages=MESSAGES, tools=[WEATHER])
     (call,) = answer.choices[0].message.tool_calls
     assert answer.choices[0].finish_reason == "tool_calls"
-    assert (call.type, call.function.name, json.loads(call.function.arguments)) == ("function", "get_weather", {"city": "Oslo"})
-    told = [*MESSAGES, answer.choices[0].message.to_dict(), {"role": "tool", "tool_call_id": call.id, "content": "rain"}]
+    assert (call.type, call.function.name, json.loads(call.function.arguments)) == (
+        "function",
+        "get_weather",
+        {"city": "Oslo"},
+    )
+    told = [
+        *MESSAGES,
+        answer.choices[0].message.to_dict(),
+        {"role": "tool", "tool_call_id": call.id, "content": "rain"},
+    ]
     assert sync.chat.completions.create(model="echo", messages=told).choices[0].message.content == TEXT
 
 
@@ -128,7 +137,11 @@ def test_responses(sync):
     assert (answer.output_text, answer.status) == (TEXT, "completed")
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (4, 4)
     cut = sync.responses.create(model="echo", input=TEXT, max_output_tokens=2)
-    assert (cut.output_text, cut.status, cut.incomplete_details.reason) == ("hello brave", "incomplete", "max_output_tokens")
+    assert (cut.output_text, cut.status, cut.incomplete_details.reason) == (
+        "hello brave",
+        "incomplete",
+        "max_output_tokens",
+    )
 
 
 def test_responses_stream(sync):
@@ -172,8 +185,11 @@ def test_headers_say_which_call_and_what_it_cost(running, sync):
     assert raw.parse().choices[0].message.content == TEXT
     assert Decimal(raw.headers["x-litellm-response-cost"]) == Decimal("0.000012")
     call_id = raw.headers["x-litellm-call-id"]
-    records = running.records(1 << 30, 1.0)
-    (record,) = [one for one in records if one["id"] == call_id]
+    deadline = time.monotonic() + 10
+    found: list[dict[str, object]] = []
+    while not found and time.monotonic() < deadline:
+        found = [one for one in running.records(1 << 30, 0.1) if one["id"] == call_id]
+    (record,) = found
     assert (record["cost"], record["input_tokens"], record["output_tokens"]) == (12_000, 4, 4)
     with sync.chat.completions.with_streaming_response.create(model="echo", messages=MESSAGES, stream=True) as streamed:
         assert streamed.headers["x-litellm-model-group"] == "echo"
@@ -209,7 +225,9 @@ def test_langchain_chat_and_stream(base):
 
 def test_langchain_tools_whole_and_streamed(base):
     model = ChatOpenAI(model="weather", base_url=base, api_key=MASTER, max_retries=0).bind_tools([WEATHER])
-    assert [(call["name"], call["args"]) for call in model.invoke(TEXT).tool_calls] == [("get_weather", {"city": "Oslo"})]
+    assert [(call["name"], call["args"]) for call in model.invoke(TEXT).tool_calls] == [
+        ("get_weather", {"city": "Oslo"})
+    ]
     whole = AIMessageChunk(content="")
     for chunk in model.stream(TEXT):
         whole += chunk
@@ -220,7 +238,9 @@ def test_langchain_responses_and_embeddings(base):
     model = ChatOpenAI(model="echo", base_url=base, api_key=MASTER, max_retries=0, use_responses_api=True)
     assert model.invoke(TEXT).text == TEXT
     assert "".join(chunk.text for chunk in model.stream(TEXT)) == TEXT
-    vectors = OpenAIEmbeddings(model="vectors", base_url=base, api_key=MASTER, check_embedding_ctx_length=False, max_retries=0)
+    vectors = OpenAIEmbeddings(
+        model="vectors", base_url=base, api_key=MASTER, check_embedding_ctx_length=False, max_retries=0
+    )
     assert [len(vector) for vector in vectors.embed_documents(["a", "b"])] == [8, 8]
 
 

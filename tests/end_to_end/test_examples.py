@@ -52,7 +52,7 @@ def test_teams(gateway):
     def listed(key):
         return {model["id"] for model in running.get("/v1/models", key).json()["data"]}
 
-    assert listed(research) == {"small", "large", "default"}
+    assert listed(research) == {"small", "large", "default", "best"}
     assert listed(support) == {"small", "default"}
     assert running.chat("x", "best", research).status == 200
     assert running.chat("x", "secret", research).status == 200

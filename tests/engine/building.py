@@ -14,8 +14,8 @@ from engine.call import Call, Caller, Route
 from engine.config.litellm import load
 from engine.contracts import Deps
 from engine.extensions import Extensions
-from engine.pricing import Prices
 from engine.outside import SystemClock
+from engine.pricing import Prices
 from engine.snapshot import Snapshot
 from engine.transport import make
 

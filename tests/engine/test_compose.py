@@ -77,7 +77,9 @@ def sent(call: Call, deployment: Deployment) -> dict[str, Any]:
 
 def test_values_are_sent_byte_by_byte_and_only_the_model_changes(deployment):
     data = b'{ "messages" : [ {"role":"user", "content":"\\u00e9 \xc3\xa9"} ],"model":"public","x":1.50e+3,"seed":0 }'
-    expected = b'{"messages":[ {"role":"user", "content":"\\u00e9 \xc3\xa9"} ],"model":"gpt-upstream","x":1.50e+3,"seed":0}'
+    expected = (
+        b'{"messages":[ {"role":"user", "content":"\\u00e9 \xc3\xa9"} ],"model":"gpt-upstream","x":1.50e+3,"seed":0}'
+    )
     assert compose(asked(data), deployment) == expected
 
 

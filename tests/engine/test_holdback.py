@@ -16,7 +16,19 @@ from engine.errors import UpstreamError
 from engine.holdback import Texts, Unchanged
 from tests.end_to_end import transcripts
 from tests.engine.streams import (
-    DONE, SIZES, Mask, chat, choice, chunks, cuttings, events, every, frame, masked, relayed, without_usage,
+    DONE,
+    SIZES,
+    Mask,
+    chat,
+    choice,
+    chunks,
+    cuttings,
+    events,
+    every,
+    frame,
+    masked,
+    relayed,
+    without_usage,
 )  # fmt: skip
 
 LAW = settings(deadline=None, max_examples=150)

@@ -17,9 +17,39 @@ from engine.frames import split
 DIALECT = OpenAI()
 LAW = settings(deadline=None, max_examples=300)
 NAMES = st.sampled_from(
-    "choices delta content index finish_reason text thinking tool_calls function arguments function_call audio transcript"
-    " reasoning reasoning_content reasoning_details summary refusal usage x_groq prompt_tokens completion_tokens total_tokens"
-    " prompt_tokens_details cached_tokens completion_tokens_details service_tier input_tokens message error logprobs".split()
+    [
+        "choices",
+        "delta",
+        "content",
+        "index",
+        "finish_reason",
+        "text",
+        "thinking",
+        "tool_calls",
+        "function",
+        "arguments",
+        "function_call",
+        "audio",
+        "transcript",
+        "reasoning",
+        "reasoning_content",
+        "reasoning_details",
+        "summary",
+        "refusal",
+        "usage",
+        "x_groq",
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "prompt_tokens_details",
+        "cached_tokens",
+        "completion_tokens_details",
+        "service_tier",
+        "input_tokens",
+        "message",
+        "error",
+        "logprobs",
+    ]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=4),
@@ -108,7 +138,9 @@ def test_a_frame_says_nothing_but_usage_when_its_choices_are_empty(chunk, only):
     assert (usage.input, said) == (1, only)
 
 
-@pytest.mark.parametrize("data", [b"", b"[DONE]", b"{", b"[]", b'{"choices":[]}', b'{"choices":[],"usage":null}', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"[DONE]", b"{", b"[]", b'{"choices":[]}', b'{"choices":[],"usage":null}', b"\xff"]
+)
 def test_frames_without_usage_report_none(data):
     assert DIALECT.frame_usage(framed(data)) == (None, False)
 
@@ -156,7 +188,11 @@ def test_texts_of_completions():
 
 def test_choices_end_with_their_finish_reason_and_all_with_done():
     assert DIALECT.ends(framed(b"[DONE]")) == EVERY
-    choices = [{"index": 0, "finish_reason": None}, {"index": 1, "finish_reason": "stop"}, {"index": 2, "finish_reason": "length"}]
+    choices = [
+        {"index": 0, "finish_reason": None},
+        {"index": 1, "finish_reason": "stop"},
+        {"index": 2, "finish_reason": "length"},
+    ]
     assert DIALECT.ends(framed({"choices": choices})) == (1, 2)
     assert DIALECT.ends(framed({"choices": [{"index": 0}]})) == ()
     assert DIALECT.ends(framed(b": ping")) == ()
@@ -190,7 +226,10 @@ def test_no_frame_can_break_the_dialect(body):
     DIALECT.is_error(frame.data)
 
 
-@given(st.binary(max_size=60) | st.binary(max_size=30).map(lambda raw: b'{"usage":{"' + raw + b'":1},"service_tier":"' + raw + b'"}'))
+@given(
+    st.binary(max_size=60)
+    | st.binary(max_size=30).map(lambda raw: b'{"usage":{"' + raw + b'":1},"service_tier":"' + raw + b'"}')
+)
 @LAW
 def test_no_bytes_can_break_the_dialect(data):
     DIALECT.usage(data)
@@ -200,7 +239,9 @@ def test_no_bytes_can_break_the_dialect(data):
     DIALECT.is_error(data)
 
 
-@pytest.mark.parametrize("data", [b"[" * 100_000, b'{"usage":' + b'{"a":' * 100_000, b'{"choices":' + b"[" * 3_000 + b"]" * 3_000 + b"}"])
+@pytest.mark.parametrize(
+    "data", [b"[" * 100_000, b'{"usage":' + b'{"a":' * 100_000, b'{"choices":' + b"[" * 3_000 + b"]" * 3_000 + b"}"]
+)
 def test_deep_json_cannot_break_the_dialect(data):
     assert DIALECT.usage(data) is None
     assert DIALECT.frame_usage(framed(data))[0] is None

@@ -23,9 +23,23 @@ USAGE = {
     "output_tokens_details": {"reasoning_tokens": 5}, "total_tokens": 16,
 }  # fmt: skip
 NAMES = st.sampled_from(
-    "type delta output_index content_index summary_index response usage service_tier item_id sequence_number input_tokens".split()
+    [
+        "type",
+        "delta",
+        "output_index",
+        "content_index",
+        "summary_index",
+        "response",
+        "usage",
+        "service_tier",
+        "item_id",
+        "sequence_number",
+        "input_tokens",
+    ]
 )
-TYPES = st.sampled_from([*DELTAS, "response.completed", "response.output_text.done", "error", "response.output_item.done"])
+TYPES = st.sampled_from(
+    [*DELTAS, "response.completed", "response.output_text.done", "error", "response.output_item.done"]
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4) | TYPES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=5),
@@ -40,7 +54,9 @@ def framed(body: Any) -> Frame:
 
 def test_usage_of_an_answer_and_of_the_last_event():
     whole = DIALECT.usage(json.dumps({"usage": USAGE, "service_tier": "flex", "output": []}).encode())
-    event, only = DIALECT.frame_usage(framed({"type": "response.completed", "response": {"usage": USAGE, "service_tier": "flex"}}))
+    event, only = DIALECT.frame_usage(
+        framed({"type": "response.completed", "response": {"usage": USAGE, "service_tier": "flex"}})
+    )
     for usage in (whole, event):
         assert usage is not None
         assert (usage.input, usage.output, usage.cached_input, usage.cache_write, usage.reasoning) == (10, 6, 4, 1, 5)
@@ -48,7 +64,9 @@ def test_usage_of_an_answer_and_of_the_last_event():
     assert not only
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{", b'{"response":null}', b'{"response":{"usage":null}}', b'{"response":7}', b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{", b'{"response":null}', b'{"response":{"usage":null}}', b'{"response":7}', b"\xff"]
+)
 def test_events_without_usage_report_none(data):
     assert DIALECT.frame_usage(framed(data)) == (None, False)
 
@@ -91,7 +109,13 @@ def test_texts_end_with_their_done_event_and_all_with_the_last(event, ended):
 
 
 def test_finish_says_incomplete_and_why():
-    event = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "delta": "a", "sequence_number": 8}
+    event = {
+        "type": "response.output_text.delta",
+        "item_id": "msg_1",
+        "output_index": 0,
+        "delta": "a",
+        "sequence_number": 8,
+    }
     (last,) = split(DIALECT.finish(framed(event), "content_filter"))
     body = json.loads(last.data)
     assert (last.event, body["type"], body["sequence_number"]) == (b"response.incomplete", "response.incomplete", 9)

@@ -95,7 +95,15 @@ async def test_the_last_user_message_comes_back_and_words_are_counted():
         ([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "a"),
         ([{"role": "user", "content": "a"}, {"role": "user", "content": "b"}, {"role": "tool", "content": "c"}], "b"),
         ([{"role": "system", "content": "a"}], "a"),
-        ([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]}], "a b"),
+        (
+            [
+                {
+                    "role": "user",
+                    "content": [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}],
+                }
+            ],
+            "a b",
+        ),
         ([{"role": "user", "content": "  two  spaces\n"}], "two  spaces\n"),
         ([{"content": "no role"}], "no role"),
         (["plain"], "plain"),
@@ -171,7 +179,9 @@ async def test_responses_and_their_stream_end_with_the_same_response():
     assert {**made[-1]["response"], "created_at": 0} == {**whole, "created_at": 0}
 
 
-@pytest.mark.parametrize(("tool", "arguments"), [({"name": "f", "arguments": {"x": [1]}}, {"x": [1]}), ({"name": "f"}, {}), ("f", {})])
+@pytest.mark.parametrize(
+    ("tool", "arguments"), [({"name": "f", "arguments": {"x": [1]}}, {"x": [1]}), ({"name": "f"}, {}), ("f", {})]
+)
 async def test_tool_calls_in_every_format(tool, arguments):
     whole = await said(HELLO, echo_tool_call=tool)
     (call,) = whole["choices"][0]["message"]["tool_calls"]
@@ -222,10 +232,15 @@ async def test_a_status_is_answered_as_an_error_even_to_streams(status):
         assert Dialect().is_error(body)
 
 
-@given(st.dictionaries(st.sampled_from(MEMBERS), JSON, max_size=5), st.sampled_from(["chat", "completions", "responses", "embeddings"]))
+@given(
+    st.dictionaries(st.sampled_from(MEMBERS), JSON, max_size=5),
+    st.sampled_from(["chat", "completions", "responses", "embeddings"]),
+)
 @settings(deadline=None, max_examples=150)
 async def test_whatever_a_client_asks_it_is_answered(body, operation):
-    accepted = {name: value for name, value in body.items() if name not in {"n", "max_tokens"} or isinstance(value, int)}
+    accepted = {
+        name: value for name, value in body.items() if name not in {"n", "max_tokens"} or isinstance(value, int)
+    }
     for stream in (False, True):
         status, found = await pieces({**accepted, "stream": stream}, operation)
         assert status == 200
@@ -270,6 +285,8 @@ def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
         endpoint(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["echo_status", "echo_chunk_chars", "echo_delay_ms", "echo_frame_delay_ms", "echo_tool_call"])
+@pytest.mark.parametrize(
+    "name", ["echo_status", "echo_chunk_chars", "echo_delay_ms", "echo_frame_delay_ms", "echo_tool_call"]
+)
 def test_an_absent_value_is_the_default(name):
     assert endpoint(**{name: None})._manner == endpoint()._manner

@@ -103,7 +103,7 @@ async def test_the_path_is_appended_to_the_base(base, origin, path):
     assert request.origin == Origin(*origin)
     assert request.target == path.encode()
     host = f"[{origin[1]}]" if ":" in origin[1] else origin[1]
-    shown = origin[2] not in {443 if origin[0] == "https" else 80}
+    shown = origin[2] != (443 if origin[0] == "https" else 80)
     assert lines(request)["host"] == (f"{host}:{origin[2]}" if shown else host)
     assert (request.method, request.body) == (b"POST", b'{"model":"gpt-4o"}')
 
@@ -114,7 +114,12 @@ async def test_every_operation_has_its_path(operation, path):
 
 
 async def test_the_head_says_who_and_what():
-    params = {"api_base": "https://h/v1", "api_key": "sk-up", "organization": "org-1", "extra_headers": {"X-A": "b", "ACCEPT": "text/plain"}}
+    params = {
+        "api_base": "https://h/v1",
+        "api_key": "sk-up",
+        "organization": "org-1",
+        "extra_headers": {"X-A": "b", "ACCEPT": "text/plain"},
+    }
     assert lines(await sent(params)) == {
         "host": "h", "content-type": "application/json", "accept": "text/plain", "accept-encoding": "identity",
         "user-agent": "interlock", "authorization": "Bearer sk-up", "openai-organization": "org-1", "x-a": "b",
@@ -123,7 +128,13 @@ async def test_the_head_says_who_and_what():
 
 async def test_of_the_clients_headers_only_the_listed_leave():
     headers = {name: f"{name}-value" for name in FORWARDED}
-    client = {**headers, "authorization": "Bearer sk-client", "cookie": "a=b", "x-forwarded-for": "1.2.3.4", "x-api-key": "sk"}
+    client = {
+        **headers,
+        "authorization": "Bearer sk-client",
+        "cookie": "a=b",
+        "x-forwarded-for": "1.2.3.4",
+        "x-api-key": "sk",
+    }
     head = lines(await sent({"api_base": "https://h", "api_key": "sk-up"}, headers=client))
     assert {name: head.get(name) for name in FORWARDED} == headers
     assert head["authorization"] == "Bearer sk-up"

@@ -63,7 +63,7 @@ async def http(request, starts):
 
 @pytest.fixture
 async def listens():
-    """Listen with a callback of streams: `await listens(callback)` gives the port; all is cut at the end."""
+    """Make a listener of streams: given a callback it returns the port; all is cut at the end."""
     servers, writers = [], []
 
     async def listen(callback, **options):

@@ -25,7 +25,9 @@ WHOLE = {
     "no reason phrase": (b"HTTP/1.1 200\r\ncontent-length: 2\r\n\r\nok", 200, b"ok"),
     "100 before": (b"HTTP/1.1 100 Continue\r\n\r\n" + LINES + b"content-length: 2\r\n\r\nok", 200, b"ok"),
     "100 and 103 before": (
-        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + CHUNKED + b"\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n"
+        + CHUNKED
+        + b"\r\n2\r\nok\r\n0\r\n\r\n",
         200,
         b"ok",
     ),

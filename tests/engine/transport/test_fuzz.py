@@ -119,7 +119,8 @@ async def test_garbage_is_a_502(http, upstream, data):
     name=st.sampled_from(NAMES),
     at=st.integers(0, 200),
     drop=st.integers(0, 20),
-    insert=st.binary(max_size=20) | st.sampled_from([b"\r\n", b"0", b"-1", b"f" * 17, b" chunked", b"\r\n\r\n", b"000"]),
+    insert=st.binary(max_size=20)
+    | st.sampled_from([b"\r\n", b"0", b"-1", b"f" * 17, b" chunked", b"\r\n\r\n", b"000"]),
 )
 async def test_a_mangled_answer_ends_as_an_answer_or_a_502(http, upstream, name, at, drop, insert):
     data = (WHOLE | UNTIL_CLOSE)[name][0]

@@ -21,13 +21,17 @@ async def test_our_request_is_the_bytes_that_were_composed_and_one_length(pool, 
 
 
 @pytest.mark.parametrize("size", [0, 2, 300_000])
-async def test_aiohttps_request_has_the_same_lines_and_no_other(starts, http, upstream, size):
+async def test_aiohttps_request_has_the_same_lines_and_no_other(http, upstream, size):
     upstream.handler = answers(OK)
     await ask(http, request(upstream.port, b"x" * size, head=HEAD))
     (exchange,) = upstream.requests
     line, *headers = exchange.head.rstrip(b"\r\n").split(b"\r\n")
     assert line == b"POST /v1/x HTTP/1.1"
-    expected = [*HEAD.replace(b"caf\xe9", b"cafe").rstrip().split(b"\r\n"), b"host: upstream", b"content-length: %d" % size]
+    expected = [
+        *HEAD.replace(b"caf\xe9", b"cafe").rstrip().split(b"\r\n"),
+        b"host: upstream",
+        b"content-length: %d" % size,
+    ]
     found = [h.replace("é".encode(), b"e").replace(b"\xe9", b"e") for h in headers]
     assert sorted(lower_name(h) for h in found) == sorted(lower_name(h) for h in expected)
 
