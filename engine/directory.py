@@ -46,7 +46,7 @@ class Directory:
 
 def digest(key: str) -> str:
     """Hash a key as it is stored and shown: SHA-256, hexadecimal."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def masked(key: str) -> str:

@@ -20,7 +20,7 @@ SPACE = st.text(" \t\r\n", max_size=3)
 KEYS = st.sampled_from(["model", "Model", "stream", "ſtream", "n", "N", "messages", "é", "É", "ß", "SS", "\u0130", 'a"b', "\\", "x"])  # fmt: skip  # noqa: RUF001 - a long s folds to s
 
 
-class NotStrictError(Exception):
+class NotStrictErrorError(Exception):
     """A strict reader refuses this."""
 
 
@@ -30,12 +30,12 @@ def strict(data: bytes) -> dict[str, Any]:
         text = data.decode("utf-8")
         pairs = json.loads(text, object_pairs_hook=Pairs, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise NotStrictError from error
+        raise NotStrictErrorError from error
     if not isinstance(pairs, Pairs):
-        raise NotStrictError("not an object")
+        raise NotStrictErrorError("not an object")
     keys = [key.casefold() for key, _ in pairs]
     if len(set(keys)) != len(keys) or _depth(pairs) > body.NESTING or not _sound(pairs):
-        raise NotStrictError("keys, nesting or surrogates")
+        raise NotStrictErrorError("keys, nesting or surrogates")
     return {key: _plain(value) for key, value in pairs}
 
 
@@ -71,7 +71,7 @@ def agree(data: bytes) -> None:
     """Assert that `read` and the slow reader say the same, and that nothing is lost on the way."""
     try:
         expected = strict(data)
-    except NotStrictError:
+    except NotStrictErrorError:
         with pytest.raises(ClientError) as caught:
             body.read(data)
         assert caught.value.status == 400

@@ -54,7 +54,7 @@ def test_provider_and_model(members, provider, model):
         ({"model": "openai/x", "api_base": "ftp://host"}, "api_base: `ftp://host` is not an http or https address"),
         ({"model": "openai/x", "api_base": "http://u:p@host"}, "put credentials into `api_key`"),
         ({"model": "openai/x", "extra_headers": {"Host": "h"}}, "extra_headers: `Host` is the transport's own"),
-        ({"model": "openai/x", "extra_headers": {"x-a": "1\r\nx-b: 2"}}, "holds characters a header cannot"),
+        ({"model": "openai/x", "extra_headers": {"x-a": "1\r\nx-b: 2"}}, "the value holds control characters"),
         ({"model": "echo/x", "echo_status": 200000}, "echo_status: must be 200 or an error status"),
     ],
 )
