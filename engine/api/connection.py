@@ -195,7 +195,11 @@ class Connection(asyncio.Protocol):
             else:
                 self._refuse(400, b"malformed HTTP request")
         else:
-            if self._head_bytes > HEAD_LIMIT and self._reading is None:
+            if self._reading is not None:
+                # Only what is still on its way is held up: pausing costs two system calls.
+                if self._reading.unasked:
+                    self.pause()
+            elif self._head_bytes > HEAD_LIMIT:
                 self._refuse(431, b"the request head is over 64 KiB")
 
     def eof_received(self) -> bool:

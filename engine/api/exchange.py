@@ -85,8 +85,11 @@ class Exchange:
         self._size += len(data)
         if self._waiter is not None:
             self._wake()
-        elif self._size > KEPT:
-            self._connection.pause()
+
+    @property
+    def unasked(self) -> bool:
+        """Whether more of the body has come than is kept before anyone asks for it."""
+        return self._size > KEPT and self._waiter is None
 
     def finish(self) -> None:
         """Learn that the body is whole."""

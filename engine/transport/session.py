@@ -70,6 +70,16 @@ class Answer:
             return await self._response.content.readany()
 
 
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's connector, which would give an answer that nobody asked for to the next request on its connection."""
+
+    async def _get(self, key: Any, traces: Any) -> Any:
+        for proto, _ in self._conns.get(key, ()):
+            if proto.should_close:
+                proto.close()
+        return await super()._get(key, traces)
+
+
 class Session:
     """An `Http` over `aiohttp.ClientSession`."""
 
@@ -135,7 +145,7 @@ class Session:
                 return socket.socket(info[0], info[1], info[2])
 
             self._sessions[kind] = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
+                connector=Connector(
                     limit=0, limit_per_host=1024, socket_factory=guarded, ssl=tls() if origin.scheme == "https" else True
                 ),
                 auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), max_line_size=HEAD_LIMIT, max_field_size=HEAD_LIMIT,

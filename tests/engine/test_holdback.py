@@ -93,7 +93,8 @@ def conversations(draw: st.DrawFn) -> tuple[bytes, dict[tuple[int, str], str]]:
         text = draw(LETTERS) if how == "with text" else ""
         whole[index, "content"] += text
         if how != "never":
-            stream += chat(choice(index, "stop", **({"content": text} if text else {})))
+            last = delta(draw(st.sampled_from(["content", "parts"])), text) if text else {}
+            stream += chat(choice(index, "stop", **last))
     stream += chat(usage=USAGE)
     return stream + draw(st.sampled_from([DONE, b"", b"data: [DONE]"])), dict(whole)
 
@@ -185,9 +186,9 @@ def test_held_text_of_completions_and_of_parts_leaves_in_their_manner():
 
 
 def test_pieces_of_one_text_in_the_frame_that_finishes_stay_in_order():
-    parts = [{"type": "text", "text": "za"}, {"type": "text", "text": "a"}]
+    parts = [{"type": "text", "text": "za"}, {"type": "text", "text": "bca"}]
     out = relayed(Texts(OpenAI(), guards(1)), [chat(choice(finish="stop", content=parts))])
-    assert said(out) == {(0, "content"): "zaa"}
+    assert said(out) == {(0, "content"): "zabca"}
 
 
 def test_reasoning_said_twice_in_a_frame_is_two_texts():
