@@ -123,7 +123,7 @@ class Builder:
     def _compile(self, spec: DeploymentSpec, name: str, captured: str) -> Deployment:
         """Make one deployment; raises LookupError or ValueError saying what is wrong."""
         params = spec.params
-        provider_name, model = self._named(params)
+        provider_name, model = self._named(params, captured)
         if captured:
             model = model.replace("*", captured)
         provider = self._registry.provider("echo" if params.mock_response is not None else provider_name)
@@ -140,20 +140,20 @@ class Builder:
         deployment.head = deployment_head(spec.id, endpoint.api_base, name)
         return deployment
 
-    def _named(self, params: LitellmParams) -> tuple[str, str]:
-        """Split `provider/model`; a bare name is looked up in the price list."""
-        prefix, slash, rest = params.model.partition("/")
+    def _named(self, params: LitellmParams, captured: str = "") -> tuple[str, str]:
+        """Split `provider/model`; a bare name is looked up in the price list, a bare `*` is what was asked for."""
+        if params.model == "*" and not params.custom_llm_provider and not captured:
+            return "openai", "*"
+        prefix, slash, rest = (captured if params.model == "*" else params.model).partition("/")
         if params.custom_llm_provider:
             named = slash and prefix == params.custom_llm_provider
             return params.custom_llm_provider, rest if named else params.model
         if slash:
             return prefix, rest
-        price = self._prices.find(params.model)
+        price = self._prices.find(prefix)
         if price is None:
-            raise LookupError(
-                f"`{params.model}` names no provider; write `provider/{params.model}`, for example `openai/{params.model}`"
-            )
-        return price.provider, params.model
+            raise LookupError(f"`{prefix}` names no provider; write `provider/{prefix}`, for example `openai/{prefix}`")
+        return price.provider, prefix
 
     def _target(self, params: LitellmParams, model: str) -> Target:
         total = params.timeout or self._spec.router.timeout or self._spec.litellm.request_timeout

@@ -130,6 +130,8 @@ class Endpoint(Protocol):
     api_base: str
     unsupported: frozenset[str]
     """Request members that this model refuses; left out where the configuration says `drop_params`."""
+    secrets: tuple[bytes, ...]
+    """Credentials that the upstream is sent, and that no client may be shown when an upstream quotes them."""
 
     async def send(self, call: Call, body: bytes) -> Upstream:
         """Send one request body for `call.route.operation`; raises UpstreamError."""

@@ -100,6 +100,8 @@ async def _refusal(upstream: Upstream, deployment: Deployment) -> UpstreamError:
         upstream.close()
     error = UpstreamError(upstream.status, "upstream_error", f"`{deployment.provider}` refused the call")
     error.retryable = upstream.status >= 500 or upstream.status in RETRYABLE
+    for secret in deployment.endpoint.secrets:
+        text = text.replace(secret, b"[REDACTED]")
     error.body = text
     for name, value in upstream.headers:
         if name == b"content-type":

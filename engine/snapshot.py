@@ -163,6 +163,10 @@ class Snapshot:
             if wildcard.matches(name):
                 if len(self._concrete) >= CONCRETE:
                     self._concrete.clear()
-                group = self._concrete[name] = wildcard.concrete(name)
+                try:
+                    group = self._concrete[name] = wildcard.concrete(name)
+                except (LookupError, ValueError):
+                    # `*` alone lets a client name any provider, one that does not exist included.
+                    return None
                 return group
         return None

@@ -110,6 +110,7 @@ class EchoEndpoint:
 
     api_base = "echo://local"
     unsupported: frozenset[str] = frozenset()
+    secrets: tuple[bytes, ...] = ()
 
     def __init__(self, manner: Manner, time: Callable[[], float]) -> None:
         self._manner = manner

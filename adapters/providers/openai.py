@@ -26,6 +26,9 @@ REASONING = re.compile(r"(?:o1|o3|o4|gpt-5)(?!\d|-chat)")
 UNSUPPORTED_BY_REASONING = frozenset(
     {"temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"}
 )
+SHORTEST_SECRET = 6
+"""Characters below which a text is not blanked: it would take innocent words with it."""
+_CREDENTIAL = re.compile(r"(?i)auth|key|token|secret|cookie")
 RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _HOST = re.compile(r"[A-Za-z0-9._%:~-]+")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -68,6 +71,7 @@ class OpenAIEndpoint:
         self._origin, prefix, query = _split(self.api_base, allow_link_local=bool(params.get("allow_link_local")))
         self._targets = {name: f"{prefix}{path}{query}".encode("ascii") for name, path in PATHS.items()}
         self._head = _head(self._origin, params)
+        self.secrets = _secrets(params)
 
     async def send(self, call: Call, body: bytes) -> Upstream:
         """Send one request body."""
@@ -80,6 +84,14 @@ class OpenAIEndpoint:
         return await self._http.send(
             HttpRequest(self._origin, self._targets[call.route.operation], head, body, timeouts)
         )
+
+
+def _secrets(params: Mapping[str, object]) -> tuple[bytes, ...]:
+    """List the credentials among the parameters, headers' without their scheme."""
+    extra = params.get("extra_headers")
+    headers = extra.items() if isinstance(extra, Mapping) else ()
+    held = [str(params.get("api_key") or ""), *(str(value) for name, value in headers if _CREDENTIAL.search(str(name)))]
+    return tuple(dict.fromkeys(text.split()[-1].encode() for text in held if len(text) >= SHORTEST_SECRET))
 
 
 def _split(url: str, *, allow_link_local: bool) -> tuple[Origin, str, str]:

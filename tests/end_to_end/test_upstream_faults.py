@@ -218,3 +218,35 @@ def test_an_upstream_that_dies_in_a_held_answer_is_502_and_not_asked_elsewhere(h
     assert (len(one.requests), len(two.requests)) == (1, 0)
     row = record_of(house, answer.headers["x-litellm-call-id"])
     assert (row["status"], row["error"]) == (502, "upstream_error")
+
+
+async def test_an_upstream_that_quotes_its_credentials_does_not_show_them(gateway, upstream):
+    async def quote(exchange):
+        said = {"error": {"message": f"bad key {exchange.header('authorization')}", "type": "invalid_request_error"}}
+        await exchange.json(said, 401)
+
+    upstream.handler = quote
+    running = await asyncio.to_thread(
+        gateway,
+        f"""
+model_list:
+- {{model_name: a, litellm_params: {{model: openai/a, api_base: "{upstream.base}", api_key: sk-upstream-secret-1}}}}
+general_settings: {{master_key: {MASTER}}}
+""",
+    )
+    answer = await asyncio.to_thread(running.chat, model="a")
+    assert answer.status == 401
+    assert answer.json()["error"]["message"] == "bad key Bearer [REDACTED]"
+
+
+async def test_a_bare_star_goes_where_the_name_says(gateway):
+    config = f"""
+model_list:
+- {{model_name: "*", litellm_params: {{model: "*"}}}}
+general_settings: {{master_key: {MASTER}}}
+"""
+    running = await asyncio.to_thread(gateway, config)
+    answer = await asyncio.to_thread(running.chat, model="echo/anything")
+    assert answer.json()["model"] == "anything"
+    unknown = await asyncio.to_thread(running.chat, model="nowhere/anything")
+    assert unknown.status == 404

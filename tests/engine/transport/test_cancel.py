@@ -102,7 +102,8 @@ async def test_in_line_at_the_moment_a_connection_comes_free(starts, upstream, h
         asyncio.get_running_loop().call_soon(first.close)
         for _ in range(hops):
             await asyncio.sleep(0)
-        waiting[0].cancel()
+        if not waiting[0].cancel():
+            waiting[0].result().close()
         for found in await asyncio.gather(*waiting, return_exceptions=True):
             if not isinstance(found, asyncio.CancelledError):
                 found.close()

@@ -13,7 +13,7 @@ from engine.transport import make
 from engine.transport.pool import Pool
 from engine.transport.session import Session
 from tests.engine.transport.wire import OK, Hanging, answers, ask, attempt, request, reset, until
-from tests.running import free_port
+from tests.running import ScriptedUpstream, free_port
 
 
 def shelf(pool, upstream):
@@ -72,7 +72,9 @@ async def test_one_origin_does_not_wait_for_another(starts, upstream):
     stuck.cancel()
 
 
-@pytest.mark.parametrize("ending", [b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", b"", b"x\r\n"])
+@pytest.mark.parametrize(
+    "ending", [b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok", b"", b"x\r\n"]
+)
 async def test_the_line_moves_on_when_connections_do_not_last(starts, upstream, ending):
     pool = await starts(Pool({}, per_origin=2))
     upstream.handler = answers(ending, close=True)
@@ -131,7 +133,9 @@ async def test_a_wait_in_line_has_the_limit_of_connecting(starts, upstream):
 async def test_a_refused_connection_gives_its_place_back(http):
     port = free_port()
     for _ in range(3):
-        with pytest.raises(UpstreamError, match=f"cannot reach `127.0.0.1:{port}`: .*refused|connect call failed") as error:
+        with pytest.raises(
+            UpstreamError, match=f"cannot reach `127.0.0.1:{port}`: .*refused|connect call failed"
+        ) as error:
             await http.send(request(port))
         assert (error.value.status, error.value.type, error.value.sent) == (502, "upstream_unreachable", False)
         assert http.connections == 0
@@ -190,37 +194,49 @@ async def moody(exchange):
 
 
 STEP = st.one_of(
-    st.tuples(st.just("send"), st.sampled_from(["good", "slow", "last", "half", "leave", "reset", "garbage", "refused"])),
+    st.tuples(
+        st.just("send"), st.sampled_from(["good", "slow", "last", "half", "leave", "reset", "garbage", "refused"])
+    ),
     st.tuples(st.sampled_from(["cancel", "close"]), st.integers(0, 50)),
     st.tuples(st.just("pause"), st.sampled_from([0, 0, 0, 0.001, 0.005])),
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(STEP, min_size=5, max_size=40), limit=st.integers(1, 3))
-async def test_the_count_is_right_after_any_mix_of_sends_cancels_closes_and_failures(upstream, steps, limit):
+async def test_the_count_is_right_after_any_mix_of_sends_cancels_closes_and_failures(steps, limit):
+    upstream, pool = ScriptedUpstream(), Pool({}, per_origin=limit)
     upstream.handler = moody
-    pool = Pool({}, per_origin=limit)
-    calls, refused = [], free_port()
-    for step, what in steps:
-        if step == "send":
-            port = refused if what == "refused" else upstream.port
-            calls.append(asyncio.create_task(pool.send(request(port, what.encode() + b" x"))))
-        elif step == "pause":
-            await asyncio.sleep(what)
-        elif calls:
-            call = calls[what % len(calls)]
-            if step == "cancel":
-                call.cancel()
-            elif call.done() and not call.cancelled() and not call.exception():
-                call.result().close()
-        assert all(0 <= s.open <= limit for s in pool._shelves.values())
-    await finish(calls)
-    await until(lambda: pool.connections == len(upstream._tasks))
-    assert pool.connections <= limit
-    assert all(not s.waiting and s.open == len(s.idle) for s in pool._shelves.values())
-    await pool.close()
-    await until(lambda: pool.connections == 0 == len(upstream._tasks))
+    await upstream.start()
+    try:
+        calls = []
+        for step in steps:
+            await take_step(pool, upstream, calls, *step)
+            assert all(0 <= s.open <= limit for s in pool._shelves.values())
+        await asyncio.wait_for(finish(calls), 5)
+        await until(lambda: pool.connections == len(upstream._tasks))
+        assert pool.connections <= limit
+        assert all(not s.waiting and s.open == len(s.idle) for s in pool._shelves.values())
+        await pool.close()
+        await until(lambda: pool.connections == 0 == len(upstream._tasks))
+    finally:
+        await pool.close()
+        await upstream.stop()
+
+
+async def take_step(pool, upstream, calls, step, what):
+    """Do one step of the mix."""
+    if step == "send":
+        port = 1 if what == "refused" else upstream.port
+        calls.append(asyncio.create_task(pool.send(request(port, what.encode() + b" x"))))
+    elif step == "pause":
+        await asyncio.sleep(what)
+    elif calls:
+        call = calls[what % len(calls)]
+        if step == "cancel":
+            call.cancel()
+        elif call.done() and not call.cancelled() and not call.exception():
+            call.result().close()
 
 
 async def finish(calls):
