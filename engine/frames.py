@@ -160,7 +160,10 @@ class Frames:
 
 
 class Chunks:
-    """Relay bytes as they came; look only for usage and for where frames end."""
+    """Relay bytes as they came; look only for usage and for where frames end.
+
+    For streams whose every byte must leave at once, whatever becomes of the rest: what is passed through.
+    """
 
     __slots__ = ("_frames",)
 

@@ -14,7 +14,7 @@ from engine.call import Call, Usage
 from engine.compose import injects
 from engine.contracts import Dialect, Reply, TextGuard, Upstream
 from engine.errors import GatewayError, UpstreamError
-from engine.frames import Chunks, Frames, Relay
+from engine.frames import Frames, Relay
 from engine.headers import answer_head
 from engine.holdback import Texts
 from engine.ledger import Ledger
@@ -89,12 +89,15 @@ class Answer:
         reply.end()
 
     def _relay(self, guards: tuple[TextGuard, ...]) -> Relay:
-        """Choose the cheapest way that does what this stream needs."""
+        """Choose the cheapest way that does what this stream needs.
+
+        Whole frames even where none is hidden: of a stream that breaks off, a client must not get half an event.
+        """
         hide = not self._call.wants_usage and injects(self._call, self._deployment)
         dialect = self._call.route.dialect
         if guards:
             return Texts(dialect, guards, hide_usage=hide)
-        return Frames(dialect, hide_usage=True) if hide else Chunks(dialect)
+        return Frames(dialect, hide_usage=hide)
 
     def _count(self, usage: Usage | None) -> None:
         if usage is not None and self._deployment.price is not None:
