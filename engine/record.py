@@ -109,8 +109,10 @@ class Recorder:
         """Write queued records until cancelled."""
         while True:
             await asyncio.sleep(PAUSE)
-            while self._queue:
-                await asyncio.to_thread(self.flush)
+            # What came while a batch was written waits for the next pause, or a busy gateway would write without one.
+            for _ in range(1 + len(self._queue) // BATCH):
+                if self._queue:
+                    await asyncio.to_thread(self.flush)
 
     def flush(self) -> None:
         """Write one batch; when a sink fails this raises, and the batch goes back to the head of the queue."""

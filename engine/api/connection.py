@@ -32,6 +32,9 @@ Serve = Callable[[Exchange, Route, str], Awaitable[None]]
 """Answers an exchange of a route, with the model that the path named."""
 
 
+_BUFFER = memoryview(bytearray(256 * 1024))
+
+
 class Server(Protocol):
     """What connections share."""
 
@@ -52,7 +55,7 @@ class Server(Protocol):
         """Count a closed connection."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One client's socket."""
 
     __slots__ = (
@@ -176,31 +179,15 @@ class Connection(asyncio.Protocol):
         if not self._server.admit(self):
             self.abort()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Lend the one buffer that every connection is read into: what it holds is used up before the next read."""
+        del sizehint
+        return _BUFFER
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Parse what came."""
-        if self._stopped:
-            return
-        if self._reading is None:
-            if not self._head_bytes:
-                self._since = self.loop.time()
-            self._head.append(data)
-            self._head_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if self._handing_over:
-                self._hand_over()
-            elif self._offered and self._begun:
-                self._without_offer()
-            else:
-                self._refuse(400, b"malformed HTTP request")
-        else:
-            if self._reading is not None:
-                # Only what is still on its way is held up: pausing costs two system calls.
-                if self._reading.unasked:
-                    self.pause()
-            elif self._head_bytes > HEAD_LIMIT:
-                self._refuse(431, b"the request head is over 64 KiB")
+        if not self._stopped:
+            self._take(_BUFFER[:nbytes])
 
     def eof_received(self) -> bool:
         """Take the end of what a client says for its leaving: nothing else tells that it has gone."""
@@ -233,7 +220,7 @@ class Connection(asyncio.Protocol):
         """Start a request; one that begins within a read cannot be handed over."""
         self._header_bytes = 0
         self._offered = False
-        self._begun = self._task is None and not self._queue and len(self._head) == 1
+        self._begun = self._task is None and not self._queue and not self._head
         self._target = b""
         self._headers = {}
 
@@ -294,6 +281,30 @@ class Connection(asyncio.Protocol):
 
     # --- inside ---
 
+    def _take(self, data: memoryview | bytes) -> None:
+        if self._reading is None:
+            if not self._head_bytes:
+                self._since = self.loop.time()
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if self._handing_over:
+                self._hand_over(data)
+            elif self._offered and self._begun:
+                self._without_offer(data)
+            else:
+                self._refuse(400, b"malformed HTTP request")
+        else:
+            if self._reading is not None:
+                # Only what is still on its way is held up: pausing costs two system calls.
+                if self._reading.unasked:
+                    self.pause()
+            elif self._head_bytes > HEAD_LIMIT:
+                self._refuse(431, b"the request head is over 64 KiB")
+            elif self._head_bytes:
+                self._head.append(bytes(data))
+
     def _run(self, exchange: Exchange, route: Route, model: str) -> None:
         self._body_since = self.loop.time()
         self._task = self.loop.create_task(self._serve(exchange, route, model))
@@ -348,17 +359,17 @@ class Connection(asyncio.Protocol):
             self._reading.keep_alive = False
             self._reading.fail()
 
-    def _without_offer(self) -> None:
+    def _without_offer(self, data: memoryview | bytes) -> None:
         """Read a request that offers another protocol again, without the offer: a server may ignore it (RFC 9110 7.8)."""
-        head, _, rest = b"".join(self._head).partition(b"\r\n\r\n")
+        head, _, rest = b"".join((*self._head, data)).partition(b"\r\n\r\n")
         self._parser = httptools.HttpRequestParser(self)
         self._head.clear()
         self._head_bytes = 0
-        self.data_received(_OFFER.sub(b"", head + b"\r\n") + b"\r\n" + rest)
+        self._take(_OFFER.sub(b"", head + b"\r\n") + b"\r\n" + rest)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, data: memoryview | bytes) -> None:
         self._stopped = True
-        transport, data = self._transport, b"".join(self._head)
+        transport = self._transport
         if not self._begun or self._task is not None or transport is None:
             # Its first bytes went by with another request's: that one is answered, then the connection closes.
             if self._task is None:
@@ -366,7 +377,7 @@ class Connection(asyncio.Protocol):
             return
         self._transport = None
         self._server.leave(self)
-        self._server.hand_over(self, transport, data)
+        self._server.hand_over(self, transport, b"".join((*self._head, data)))
 
 
 _names: dict[bytes, str] = {}

@@ -60,7 +60,10 @@ class Listener:
         manager = self._application.server
         assert manager is not None  # noqa: S101 - the runner is set up before anything listens
         handler = AppConnection(manager, self._loop, self._limits, connection.peer)
+        # Reading starts anew, because how a socket is read is settled when reading starts.
+        transport.pause_reading()
         transport.set_protocol(handler)
+        transport.resume_reading()
         handler.connection_made(transport)
         handler.data_received(data)
 

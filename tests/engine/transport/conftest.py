@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import subprocess
 
 import pytest
 import uvloop
 
 from engine.transport.pool import Pool
 from engine.transport.session import Session
-from tests.engine.transport.wire import Running, until
+from tests.engine.transport.wire import Running, SecureUpstream, until
 
 
 def pytest_asyncio_loop_factories(config, item):  # noqa: ARG001 - the hook's own arguments
@@ -66,13 +67,13 @@ async def listens():
     """Make a listener of streams: given a callback it returns the port; all is cut at the end."""
     servers, writers = [], []
 
-    async def listen(callback, **options):
+    async def listen(callback, host="127.0.0.1", **options):
         async def serve(reader, writer):
             writers.append(writer)
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 await callback(reader, writer)
 
-        servers.append(await asyncio.start_server(serve, "127.0.0.1", 0, **options))
+        servers.append(await asyncio.start_server(serve, host, 0, **options))
         return servers[-1].sockets[0].getsockname()[1]
 
     yield listen
@@ -81,3 +82,25 @@ async def listens():
     for writer in writers:
         writer.transport.abort()
     await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """Make a self-signed certificate for `localhost` and `upstream.test`; returns the paths of it and of its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,DNS:upstream.test",
+         "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.fixture
+async def secure(certificate):
+    """Serve scripted bytes over TLS."""
+    server = SecureUpstream(certificate)
+    await server.start()
+    yield server
+    await server.stop()

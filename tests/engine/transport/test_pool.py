@@ -12,7 +12,7 @@ from engine.errors import UpstreamError
 from engine.transport import make
 from engine.transport.pool import Pool
 from engine.transport.session import Session
-from tests.engine.transport.wire import OK, Hanging, answers, ask, attempt, request, reset, until
+from tests.engine.transport.wire import OK, Hanging, Running, answers, ask, attempt, request, reset, until
 from tests.running import ScriptedUpstream, free_port
 
 
@@ -41,6 +41,12 @@ def test_the_environment_chooses_the_transport():
     assert isinstance(make({"INTERLOCK_TRANSPORT": "aiohttp"}), Session)
     with pytest.raises(ValueError, match="`other`: use `own` or `aiohttp`"):
         make({"INTERLOCK_TRANSPORT": "other"})
+
+
+async def test_a_transport_that_never_called_closes():
+    for http in (Pool({}), Session()):
+        async with Running(http):
+            assert http.connections == 0
 
 
 async def test_calls_beyond_the_limit_wait_in_line_and_all_finish(starts, upstream):

@@ -3,11 +3,13 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from typing import NamedTuple
 
 from engine.contracts import HttpRequest, Origin, Timeouts
 from engine.errors import UpstreamError
+from tests.running import ScriptedUpstream
 
 CLOSED_WITHIN = 0.1
 """Seconds within which an upstream must see that a call has ended."""
@@ -111,6 +113,21 @@ def drips(pieces, *, close=False, pause=0.0):
     return handle
 
 
+async def greet(_, writer):
+    """Answer before anything was asked, and leave."""
+    writer.write(OK)
+    await writer.drain()
+    writer.close()
+
+
+async def serve_once(reader, writer):
+    """Answer one request, and leave."""
+    await reader.readuntil(b"\r\n\r\n{}")
+    writer.write(OK.replace(b"OK\r\n", b"OK\r\nconnection: close\r\n"))
+    await writer.drain()
+    writer.close()
+
+
 def reset(exchange):
     """Close by RST."""
     linger = struct.pack("ii", 1, 0)
@@ -134,3 +151,22 @@ class Hanging:
             assert await exchange.reader.read() == b""
         self.ended.set()
         exchange.close()
+
+
+class SecureUpstream(ScriptedUpstream):
+    """A scripted upstream behind TLS; `spoken` is the protocol of each connection (ALPN)."""
+
+    def __init__(self, certificate):
+        super().__init__()
+        self.spoken = []
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(*certificate)
+        self._context.set_alpn_protocols(["h2", "http/1.1"])
+
+    async def start(self):
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _accept(self, reader, writer):
+        self.spoken.append(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+        await super()._accept(reader, writer)
