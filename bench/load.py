@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import random
+import select
 import selectors
 import sys
 from collections.abc import Sequence
@@ -203,6 +204,17 @@ def decode(line: str) -> list[tuple[str, Result]]:
     return [(name, Result.from_plain(plain)) for name, plain in json.loads(line)]
 
 
+def answer(text: str) -> None:
+    """Write a line to standard output whole, however little the pipe takes at a time."""
+    data = memoryview(f"{text}\n".encode())
+    while data:
+        select.select([], [sys.stdout], [])
+        try:
+            data = data[os.write(sys.stdout.fileno(), data) :]
+        except BlockingIOError:
+            continue
+
+
 if __name__ == "__main__":
     for sent in sys.stdin:
-        print(encode(run(Job.from_json(sent))), flush=True)
+        answer(encode(run(Job.from_json(sent))))

@@ -173,7 +173,9 @@ class _mapped:  # noqa: N801 - reads as a statement
             raise UpstreamError(504, "timeout", f"could not connect to `{self._where}` in time", sent=False) from error
         if isinstance(error, TimeoutError):
             raise UpstreamError(504, "timeout", "the upstream timed out") from error
-        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.InvalidURL | PermissionError):
+        if isinstance(
+            error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.InvalidURL | PermissionError
+        ):
             raise UpstreamError(
                 502, "upstream_unreachable", f"cannot reach `{self._where}`: {_reason(error)}", sent=False
             ) from error
