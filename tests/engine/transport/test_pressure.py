@@ -10,6 +10,8 @@ import pytest
 
 from tests.engine.transport.wire import CLOSED_WITHIN, ask, request, until
 
+pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
+
 TOTAL = 64 << 20
 BOUND = 8 << 20
 BLOCK = os.urandom(1 << 16)

@@ -128,6 +128,7 @@ async def test_the_upstreams_keep_alive_is_honoured_with_a_second_to_spare(pool,
     assert upstream.connections == (1 if reused else 2)
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_a_keep_alive_of_two_seconds_ends_an_idle_connection_after_one(pool, upstream):
     upstream.handler = answers(b"HTTP/1.1 200 OK\r\nkeep-alive: timeout=2\r\ncontent-length: 2\r\n\r\nok")
     await ask(pool, request(upstream.port))
@@ -136,6 +137,7 @@ async def test_a_keep_alive_of_two_seconds_ends_an_idle_connection_after_one(poo
     await until(lambda: upstream.closed == 1, 1.0)
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_the_idle_limit_closes_what_nobody_uses(starts, upstream):
     pool = await starts(Pool({}, idle_limit=0.3))
     upstream.handler = answers(OK)
@@ -149,6 +151,7 @@ async def test_the_idle_limit_closes_what_nobody_uses(starts, upstream):
     assert not pool._shelves
 
 
+@pytest.mark.asyncio(loop_factories=["uvloop"])
 async def test_the_longest_unused_connections_end_first(starts, upstream):
     pool = await starts(Pool({}, idle_limit=0.5))
     upstream.handler = answers(OK)

@@ -34,7 +34,7 @@ async def test_a_certificate_for_another_name_is_refused(trusting, secure):
 
 async def test_an_upstream_that_speaks_no_tls_is_refused_in_words(pool, listens):
     port = await listens(greet)
-    with pytest.raises(UpstreamError, match="no TLS with `127.0.0.1:") as error:
+    with pytest.raises(UpstreamError, match=r"no TLS with `127\.0\.0\.1:") as error:
         await pool.send(request(port, scheme="https"))
     assert (error.value.status, error.value.sent) == (502, False)
 
@@ -42,7 +42,9 @@ async def test_an_upstream_that_speaks_no_tls_is_refused_in_words(pool, listens)
 async def test_a_trusted_certificate_works_and_only_http_1_is_offered(trusting, secure):
     secure.handler = answers(OK)
     for _ in range(3):
-        assert (await ask(trusting, request(secure.port, b"x" * 200_000, scheme="https", host="localhost"))).body == b"ok"
+        assert (
+            await ask(trusting, request(secure.port, b"x" * 200_000, scheme="https", host="localhost"))
+        ).body == b"ok"
     assert (secure.connections, secure.spoken) == (1, ["http/1.1"])
 
 
@@ -56,7 +58,9 @@ async def test_two_megabytes_over_tls_with_a_reader_that_is_often_full(trusting,
     assert b"".join(got) == body
 
 
-@pytest.mark.parametrize("framing", [b"transfer-encoding: chunked\r\n\r\n5\r\nhel", b"\r\nhel"], ids=["chunked", "close"])
+@pytest.mark.parametrize(
+    "framing", [b"transfer-encoding: chunked\r\n\r\n5\r\nhel", b"\r\nhel"], ids=["chunked", "close"]
+)
 async def test_an_upstream_that_ends_over_tls(trusting, secure, framing):
     secure.handler = answers(b"HTTP/1.1 200 OK\r\n" + framing, close=True)
     answer = await trusting.send(request(secure.port, scheme="https", host="localhost"))

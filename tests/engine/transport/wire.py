@@ -104,9 +104,10 @@ def drips(pieces, *, close=False, pause=0.0):
     async def handle(exchange):
         exchange.writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
+            if exchange.writer.is_closing():
+                return
             exchange.writer.write(piece)
             await asyncio.sleep(pause)
-        await exchange.writer.drain()
         if close:
             exchange.close()
 
