@@ -12,7 +12,7 @@ from tests.engine.transport.wire import CLOSED_WITHIN, OK, Hanging, answers, ask
 
 pytestmark = pytest.mark.asyncio(loop_factories=["uvloop"])
 
-LIMIT = 0.3
+LIMIT = 0.2
 SOON, LATE = LIMIT / 2, LIMIT + 0.6
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -96,7 +96,7 @@ async def test_silence_in_a_body(http, upstream, early, by):
 
 async def test_a_slow_body_that_keeps_coming_is_not_idle(http, upstream):
     frames = [b"5\r\nhello\r\n"] * 6 + [b"0\r\n\r\n"]
-    upstream.handler = drips([CHUNKED, *frames], pause=0.15)
+    upstream.handler = drips([CHUNKED, *frames], pause=0.1)
     assert (await ask(http, request(upstream.port, idle=2 * LIMIT))).body == b"hello" * 6
 
 

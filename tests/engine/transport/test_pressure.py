@@ -69,9 +69,9 @@ async def test_a_reader_that_is_stuck_stops_a_fast_upstream(http, upstream, fram
     before = rss()
     answer = await http.send(request(upstream.port))
     pumping = asyncio.create_task(answer.pump(client.write, client.drain))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.15)
     stuck_at = flood.written
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.15)
     assert stuck_at <= flood.written < BOUND
     assert rss() - before < BOUND
     assert client.calls_while_full <= 2
@@ -88,7 +88,7 @@ async def test_a_reader_that_is_stuck_stops_a_fast_upstream(http, upstream, fram
 async def test_a_body_that_nobody_asks_for_stops_its_upstream(http, upstream):
     upstream.handler = flood = Flood("chunked")
     answer = await http.send(request(upstream.port))
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.15)
     stuck_at = flood.written
     await asyncio.sleep(0.1)
     assert stuck_at <= flood.written < BOUND
@@ -100,7 +100,7 @@ async def test_a_read_that_met_its_limit_stops_its_upstream(http, upstream):
     upstream.handler = flood = Flood("chunked")
     answer = await http.send(request(upstream.port))
     assert await answer.read(1 << 20) is None
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.15)
     stuck_at = flood.written
     await asyncio.sleep(0.1)
     assert stuck_at <= flood.written < BOUND
