@@ -106,3 +106,20 @@ async def test_an_upstream_that_hangs_up_on_accept_is_a_502_and_leaves_no_connec
         outcomes = await asyncio.gather(*(attempt(http, request(port)) for _ in range(40)))
         assert {status for status, _ in outcomes} == {502}
         await until(lambda: http.connections == 0)
+
+
+async def test_a_connection_lost_between_its_making_and_its_use_is_neither_used_nor_counted(pool, listens):
+    async def hang_up(_, writer):
+        writer.close()
+
+    async def slowly(*arguments):
+        connection = await dial(*arguments)
+        await asyncio.sleep(0.02)
+        return connection
+
+    dial, pool._dialer.dial = pool._dialer.dial, slowly
+    port = await listens(hang_up)
+    for _ in range(3):
+        with pytest.raises(UpstreamError, match="closed the connection at once") as error:
+            await pool.send(request(port))
+        assert (error.value.status, error.value.sent, pool.connections) == (502, False, 0)
