@@ -6,6 +6,7 @@ from msgspec import Raw
 
 from engine import body
 from engine.call import Call
+from engine.contracts import Pieces
 from engine.errors import ClientError, invalid_request
 from engine.receive import OWN
 from engine.snapshot import Deployment
@@ -17,7 +18,7 @@ _TRUE = Raw(b"true")
 _NULL = Raw(b"null")
 
 
-def compose(call: Call, deployment: Deployment) -> bytes:
+def compose(call: Call, deployment: Deployment) -> Pieces:
     """Write the request body for a deployment."""
     members = call.members.copy()
     members["model"] = deployment.raw_model
@@ -34,7 +35,7 @@ def compose(call: Call, deployment: Deployment) -> bytes:
         members.pop(name, None)
     if call.stream and not call.wants_usage and injects(call, deployment):
         members["stream_options"] = _asking(members.get("stream_options"))
-    return body.rebuild(members)
+    return body.pieces(members) if call.body_size > body.LARGE else (body.rebuild(members),)
 
 
 def injects(call: Call, deployment: Deployment) -> bool:

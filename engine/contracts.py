@@ -55,12 +55,16 @@ class Timeouts(NamedTuple):
     total: float = 6000.0
 
 
+Pieces = Sequence[bytes | memoryview]
+"""A body as the pieces it consists of: large parts stay where they are and are never copied together."""
+
+
 class HttpRequest:
     """One outbound request: `head` holds the header lines (`name: value CRLF`) but Content-Length, which is ours."""
 
     __slots__ = ("body", "head", "method", "origin", "target", "timeouts")
 
-    def __init__(self, origin: Origin, target: bytes, head: bytes, body: bytes, timeouts: Timeouts) -> None:
+    def __init__(self, origin: Origin, target: bytes, head: bytes, body: Pieces, timeouts: Timeouts) -> None:
         self.origin = origin
         self.method = b"POST"
         self.target = target
@@ -133,7 +137,7 @@ class Endpoint(Protocol):
     secrets: tuple[bytes, ...]
     """Credentials that the upstream is sent, and that no client may be shown when an upstream quotes them."""
 
-    async def send(self, call: Call, body: bytes) -> Upstream:
+    async def send(self, call: Call, body: Pieces) -> Upstream:
         """Send one request body for `call.route.operation`; raises UpstreamError."""
 
 

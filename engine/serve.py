@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import random
 import resource
@@ -18,7 +17,7 @@ from typing import Any, NamedTuple
 import structlog
 from aiohttp import web
 
-from engine import __version__
+from engine import __version__, memory
 from engine.api import json, planned
 from engine.api.health import Health
 from engine.api.inference import Inference
@@ -178,10 +177,8 @@ async def run(loaded: Loaded, options: Options, environ: Mapping[str, str]) -> N
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        # What is there now stays: collections of the young need not look at it again.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
+        memory.keep_freed()
+        memory.settle()
         _announce(instance, sock, generated)
         await instance.serve(sock, stop, options.drain)
     finally:

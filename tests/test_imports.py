@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PORTS = frozenset({"body", "call", "contracts", "errors", "frames", "holdback"})
+PORTS = frozenset({"body", "call", "contracts", "errors", "expr", "frames", "holdback"})
 """What an extension may see of the engine."""
 LINTER = Path(sys.executable).with_name("lint-imports")
 

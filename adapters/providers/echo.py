@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from engine.call import Call
-from engine.contracts import Deps, Target, Upstream
+from engine.contracts import Deps, Pieces, Target, Upstream
 
 CHUNK_CHARS = 12
 MOCKED_ERRORS = {
@@ -116,14 +116,14 @@ class EchoEndpoint:
         self._manner = manner
         self._time = time
 
-    async def send(self, call: Call, body: bytes) -> Upstream:
+    async def send(self, call: Call, body: Pieces) -> Upstream:
         """Answer one request body."""
         manner = self._manner
         if manner.delay:
             await asyncio.sleep(manner.delay)
         if manner.status != 200:
             return _error(manner.status, manner.text or f"the echo provider was told to answer {manner.status}")
-        request: Body = orjson.loads(body)
+        request: Body = orjson.loads(b"".join(body))
         request["model"] = request.get("model") or manner.model
         operation = call.route.operation
         if operation == "embeddings":

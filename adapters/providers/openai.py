@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from engine.call import Call
-from engine.contracts import Deps, Http, HttpRequest, Origin, Target, Upstream
+from engine.contracts import Deps, Http, HttpRequest, Origin, Pieces, Target, Upstream
 
 BASE = "https://api.openai.com/v1"
 PATHS = {
@@ -73,7 +73,7 @@ class OpenAIEndpoint:
         self._head = _head(self._origin, params)
         self.secrets = _secrets(params)
 
-    async def send(self, call: Call, body: bytes) -> Upstream:
+    async def send(self, call: Call, body: Pieces) -> Upstream:
         """Send one request body."""
         head = self._head
         for name in FORWARDED:

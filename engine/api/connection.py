@@ -1,4 +1,4 @@
-"""A client's connection: HTTP/1.1 requests parsed by llhttp, answered one at a time, each in its own task.
+"""A client's connection: HTTP/1.1 requests parsed by llhttp, answered one at a time by the connection's one task.
 
 Laws of this file:
 1. What llhttp refuses is answered 400 and closed; nothing of it reaches a handler. It runs strict: both framings at
@@ -6,7 +6,7 @@ Laws of this file:
 2. Requests that follow before an answer is out wait in line while reading is paused.
 3. A request that is not for inference hands the whole socket, and the bytes of its head, to the application's server;
    that happens only where a request begins a read, for only there its bytes are known.
-4. When the client goes, the task of its request is cancelled at once.
+4. When the client goes, the task is cancelled at once, and with it what was done for its request.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import httptools
 
 from engine.api.exchange import Exchange
 from engine.call import Route
+from engine.flow import Flow
 
 HEAD_LIMIT = 64 * 1024
 _OFFER = re.compile(rb"(?im)^upgrade:[^\r\n]*\r\n")
@@ -55,12 +56,14 @@ class Server(Protocol):
         """Count a closed connection."""
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(Flow, asyncio.BufferedProtocol):
     """One client's socket."""
 
     __slots__ = (
+        "_asked",
         "_begun",
         "_body_since",
+        "_busy",
         "_drained",
         "_handing_over",
         "_head",
@@ -69,7 +72,6 @@ class Connection(asyncio.BufferedProtocol):
         "_headers",
         "_offered",
         "_parser",
-        "_paused",
         "_paused_since",
         "_queue",
         "_reading",
@@ -78,16 +80,15 @@ class Connection(asyncio.BufferedProtocol):
         "_stopped",
         "_target",
         "_task",
-        "_transport",
         "loop",
         "peer",
     )
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
         self._server = server
         self.loop = loop
         self.peer = ""
-        self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -100,15 +101,17 @@ class Connection(asyncio.BufferedProtocol):
         self._reading: Exchange | None = None
         self._queue: deque[tuple[Exchange, Route, str]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._busy = False
+        self._asked: asyncio.Future[None] | None = None
+        """What the task waits for between two requests."""
         self._stopped = False
-        self._paused = False
         self._drained: asyncio.Future[None] | None = None
         self._paused_since = 0.0
         self._since = loop.time()
         self._body_since = 0.0
 
     def __repr__(self) -> str:
-        return f"<Connection {self.peer} {'busy' if self._task else 'idle'}>"
+        return f"<Connection {self.peer} {'busy' if self._busy else 'idle'}>"
 
     @property
     def draining(self) -> bool:
@@ -118,7 +121,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def idle(self) -> bool:
         """Whether no request is under way."""
-        return self._task is None and not self._head_bytes
+        return not self._busy and not self._head_bytes
 
     # --- for the exchange ---
 
@@ -133,23 +136,6 @@ class Connection(asyncio.BufferedProtocol):
         """Wait until the client has taken enough."""
         if self._drained is not None:
             await self._drained
-
-    def pause(self) -> None:
-        """Stop reading."""
-        if not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Go on reading."""
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def close(self) -> None:
         """Close the connection once what was written is out."""
@@ -167,7 +153,7 @@ class Connection(asyncio.BufferedProtocol):
             return not self._paused and waited > 0 and self._reading.received < rate * waited
         if self._head_bytes:
             return now - self._since > head
-        return self._task is None and now - self._since > idle
+        return not self._busy and now - self._since > idle
 
     # --- asyncio.Protocol ---
 
@@ -220,7 +206,7 @@ class Connection(asyncio.BufferedProtocol):
         """Start a request; one that begins within a read cannot be handed over."""
         self._header_bytes = 0
         self._offered = False
-        self._begun = self._task is None and not self._queue and not self._head
+        self._begun = not (self._busy or self._queue or self._head)
         self._target = b""
         self._headers = {}
 
@@ -262,11 +248,11 @@ class Connection(asyncio.BufferedProtocol):
         exchange.keep_alive = self._parser.should_keep_alive()
         self._head_bytes = 0
         self._head.clear()
-        if self._task is None and not self._queue:
-            self._run(exchange, *found)
-        else:
-            self._queue.append((exchange, *found))
+        self._queue.append((exchange, *found))
+        if self._busy:
             self.pause()
+        else:
+            self._run()
 
     def on_body(self, data: bytes) -> None:
         """Pass on a piece of the body."""
@@ -305,39 +291,57 @@ class Connection(asyncio.BufferedProtocol):
             elif self._head_bytes:
                 self._head.append(bytes(data))
 
-    def _run(self, exchange: Exchange, route: Route, model: str) -> None:
-        self._body_since = self.loop.time()
-        self._task = self.loop.create_task(self._serve(exchange, route, model))
+    def _run(self) -> None:
+        """Begin with the first request in line: one task serves all of a connection, for a task each costs more."""
+        self._be_busy()
+        if self._task is None:
+            self._task = self.loop.create_task(self._work())
+        elif self._asked is not None:
+            self._asked.set_result(None)
 
-    async def _serve(self, exchange: Exchange, route: Route, model: str) -> None:
-        server = self._server
-        server.active += 1
+    async def _work(self) -> None:
+        serve, line = self._server.serve, self._queue
         try:
-            await server.serve(exchange, route, model)
-            if self._drained is not None:
-                await self._drained
+            while True:
+                exchange, route, model = line.popleft()
+                await serve(exchange, route, model)
+                if self._drained is not None:
+                    await self._drained
+                if not self._goes_on(exchange):
+                    return
+                if not line:
+                    self._asked = self.loop.create_future()
+                    await self._asked
         except BaseException:
             self.abort()
             raise
         finally:
-            server.active -= 1
+            self._be_idle()
             self._task = None
-        self._next(exchange)
 
-    def _next(self, exchange: Exchange) -> None:
-        """Go on after an answer: with the next request, idle, or to the end."""
+    def _be_busy(self) -> None:
+        self._busy = True
+        self._server.active += 1
+        self._body_since = self.loop.time()
+
+    def _be_idle(self) -> None:
+        if self._busy:
+            self._busy = False
+            self._server.active -= 1
+
+    def _goes_on(self, exchange: Exchange) -> bool:
+        """Tell whether the connection takes another request after this answer; if it does, be ready for it."""
+        self._be_idle()
         if not (exchange.keep_alive and exchange.ended) or self._stopped:
             self._queue.clear()
-            if exchange.complete:
-                self.close()
-            else:
-                self._linger()
-            return
+            (self.close if exchange.complete else self._linger)()
+            return False
         self._since = self.loop.time()
         if self._queue:
-            self._run(*self._queue.popleft())
+            self._be_busy()
         else:
             self.resume()
+        return True
 
     def _linger(self) -> None:
         """Read on past a refused body: closing on unread bytes would reset the connection under the answer."""
@@ -350,7 +354,7 @@ class Connection(asyncio.BufferedProtocol):
     def _refuse(self, status: int, reason: bytes) -> None:
         """Answer what is not HTTP, without repeating any of it, and close."""
         self._stopped = True
-        if self._task is None:
+        if not self._busy:
             body = _MALFORMED % (reason, status)
             head = b"HTTP/1.1 %d Bad Request\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
             self.write(head % (status, len(body)) + body)
@@ -370,12 +374,14 @@ class Connection(asyncio.BufferedProtocol):
     def _hand_over(self, data: memoryview | bytes) -> None:
         self._stopped = True
         transport = self._transport
-        if not self._begun or self._task is not None or transport is None:
+        if not self._begun or self._busy or transport is None:
             # Its first bytes went by with another request's: that one is answered, then the connection closes.
-            if self._task is None:
+            if not self._busy:
                 self.close()
             return
         self._transport = None
+        if self._task is not None:
+            self._task.cancel()
         self._server.leave(self)
         self._server.hand_over(self, transport, b"".join((*self._head, data)))
 

@@ -19,6 +19,7 @@ import httptools
 
 from engine.contracts import HttpRequest, Origin
 from engine.errors import UpstreamError
+from engine.flow import Flow
 from engine.transport.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
 HEAD_LIMIT = 64 * 1024
 """Bytes that an upstream may send in a row without a byte of a body among them."""
 BODILESS = frozenset({204, 304})
-JOIN_BELOW = 64 * 1024
+JOIN_BELOW = 32 * 1024
 """A body below this is written in one piece with its head: a copy is cheaper than a second buffer."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Flow, asyncio.Protocol):
     """One socket to one origin, either idle in its pool or carrying one exchange."""
 
     __slots__ = (
@@ -41,10 +42,8 @@ class Connection(asyncio.Protocol):
         "_headers",
         "_overhead",
         "_parser",
-        "_paused",
         "_pool",
         "_reusable",
-        "_transport",
         "adopted",
         "idle_limit",
         "idle_since",
@@ -53,6 +52,7 @@ class Connection(asyncio.Protocol):
     )
 
     def __init__(self, pool: Pool, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
         self._pool = pool
         self.origin = origin
         self.loop = loop
@@ -60,7 +60,6 @@ class Connection(asyncio.Protocol):
         """Whether the pool counts this connection: a dial that fails half-way is not counted twice."""
         self.idle_since = 0.0
         self.idle_limit = pool.idle_limit
-        self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
         self._headers: list[tuple[bytes, bytes]] = []
@@ -68,7 +67,6 @@ class Connection(asyncio.Protocol):
         self._overhead = 0
         self._close_delimited = False
         self._reusable = True
-        self._paused = False
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "busy" if self._exchange else "idle"
@@ -92,17 +90,18 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101 - the pool hands out open connections only
         exchange = self._exchange = Exchange(self, request.timeouts, now)
         self._overhead = 0
-        body = request.body
+        pieces = request.body
+        size = sum(map(len, pieces))
         head = b"%b %b HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n" % (
             request.method,
             request.target,
             request.head,
-            len(body),
+            size,
         )
-        if len(body) < JOIN_BELOW:
-            self._transport.write(head + body)
+        if size < JOIN_BELOW:
+            self._transport.write(b"".join((head, *pieces)))
         else:
-            self._transport.writelines((head, body))
+            self._transport.writelines((head, *pieces))
         return exchange
 
     def finish(self, exchange: Exchange) -> None:
@@ -123,23 +122,6 @@ class Connection(asyncio.Protocol):
             self._pool.keep(self)
         else:
             transport.abort()
-
-    def pause(self) -> None:
-        """Stop reading."""
-        if not self._paused and self._transport is not None:
-            self._paused = True
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Go on reading."""
-        if self._paused and self._transport is not None:
-            self._paused = False
-            self._transport.resume_reading()
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
     # --- asyncio.Protocol ---
 

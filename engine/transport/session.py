@@ -110,7 +110,8 @@ class Session:
             if proxy is not None:
                 permit(origin, origin.host)
             url = URL(f"{origin.scheme}://{host}:{origin.port}{request.target.decode('ascii')}", encoded=True)
-            body = io.BytesIO(request.body) if len(request.body) > LARGE else request.body
+            whole = b"".join(request.body)
+            body = io.BytesIO(whole) if len(whole) > LARGE else whole
             response = await session.request(
                 request.method.decode("ascii"), url, data=body, headers=headers, allow_redirects=False,
                 timeout=_timeout(request.timeouts), skip_auto_headers=OURS,

@@ -72,7 +72,7 @@ def deployment():
 
 def sent(call: Call, deployment: Deployment) -> dict[str, Any]:
     """Compose and parse what is sent."""
-    return json.loads(compose(call, deployment))
+    return json.loads(b"".join(compose(call, deployment)))
 
 
 def test_values_are_sent_byte_by_byte_and_only_the_model_changes(deployment):
@@ -80,7 +80,7 @@ def test_values_are_sent_byte_by_byte_and_only_the_model_changes(deployment):
     expected = (
         b'{"messages":[ {"role":"user", "content":"\\u00e9 \xc3\xa9"} ],"model":"gpt-upstream","x":1.50e+3,"seed":0}'
     )
-    assert compose(asked(data), deployment) == expected
+    assert b"".join(compose(asked(data), deployment)) == expected
 
 
 def test_a_request_without_model_gets_one(deployment):

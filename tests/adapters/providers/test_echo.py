@@ -57,7 +57,7 @@ async def pieces(body: dict[str, Any], operation: str = "chat", **params: Any) -
     route = Route("/x", operation, DIALECTS.get(operation, Dialect()))
     call = Call("c-1", route, Snapshot(1, Settings()), Client())
     call.stream = body.get("stream") is True
-    answer = await endpoint(**params).send(call, json.dumps({"model": "echo", **body}).encode())
+    answer = await endpoint(**params).send(call, (json.dumps({"model": "echo", **body}).encode(),))
     if call.stream and answer.status == 200:
         found: list[bytes] = []
 
@@ -264,7 +264,7 @@ async def test_a_slow_client_is_waited_for():
 
     call = Call("c-1", Route("/x", "chat", Dialect()), Snapshot(1, Settings()), Client())
     call.stream = True
-    answer = await endpoint().send(call, json.dumps({**HELLO, "stream": True}).encode())
+    answer = await endpoint().send(call, (json.dumps({**HELLO, "stream": True}).encode(),))
     taken: list[bytes] = []
     await answer.pump(lambda piece: bool(taken.append(piece)), drain)
     assert len(waited) == len(taken) > 3

@@ -67,7 +67,7 @@ async def sent(
     call = Call("c-1", Route("/x", operation, Dialect()), Snapshot(1, Settings()), Client(headers or {}))
     call.stream = stream
     with pytest.raises(UpstreamError):
-        await endpoint.send(call, b'{"model":"gpt-4o"}')
+        await endpoint.send(call, (b'{"model":"gpt-4o"}',))
     return outbox.requests[0]
 
 
@@ -105,7 +105,7 @@ async def test_the_path_is_appended_to_the_base(base, origin, path):
     host = f"[{origin[1]}]" if ":" in origin[1] else origin[1]
     shown = origin[2] != (443 if origin[0] == "https" else 80)
     assert lines(request)["host"] == (f"{host}:{origin[2]}" if shown else host)
-    assert (request.method, request.body) == (b"POST", b'{"model":"gpt-4o"}')
+    assert (request.method, request.body) == (b"POST", (b'{"model":"gpt-4o"}',))
 
 
 @pytest.mark.parametrize(("operation", "path"), sorted(PATHS.items()))
@@ -238,6 +238,6 @@ async def test_the_transport_finds_nobody_behind_a_closed_port():
     endpoint = provider(http).endpoint(target(api_base="http://127.0.0.1:9/v1"))
     call = Call("c-1", Route("/x", "chat", Dialect()), Snapshot(1, Settings()), Client({}))
     with pytest.raises(UpstreamError) as caught:
-        await endpoint.send(call, b"{}")
+        await endpoint.send(call, (b"{}",))
     assert (caught.value.status, caught.value.sent) == (502, False)
     await http.close()
