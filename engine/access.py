@@ -1,20 +1,20 @@
 """Who may call which model: the one resolver behind every call and behind `/v1/models` (listed is callable).
 
-A key and its team each may list model names, wildcards, access groups, or LiteLLM's words `all-proxy-models`,
-`all-team-models` and `no-default-models`; an empty list allows all. Both must allow.
+The lists of a key and of its team are `ModelAccess` policies like those of the files (`Caller.access`); all that govern
+a caller must admit a model. What rules say of a single call is `check`'s affair.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from engine.activation import Activation
 from engine.call import Call, Caller
+from engine.decision import Decision
 from engine.errors import PolicyError
+from engine.governing import NOTHING
 from engine.snapshot import ModelGroup, Snapshot
 
-TEAM_ALL = frozenset({"all-proxy-models", "*"})
-KEY_ALL = TEAM_ALL | {"all-team-models"}
-"""Words that allow every model; what is the team's is left to the team's own list."""
 REMEMBERED = 1024
 """Answers kept for one key; a client that invents names cannot grow it further."""
 
@@ -24,11 +24,14 @@ def check_model(call: Call) -> None:
     caller, group = call.caller, call.group
     assert caller is not None  # noqa: S101 - identify comes before check
     assert group is not None  # noqa: S101 - route comes before check
-    if caller.admin or allowed(caller, call.snapshot, call.model, group):
+    if not caller.access or caller.admin or _granted(caller, call.snapshot, call.model, group):
         return
-    team = not _grants(caller.team_models, TEAM_ALL, call.model, group)
+    refusing = next(policy for policy in caller.access if not policy.admits(call.model, group))
+    team = refusing.head.name == "team-models"
     owner, listed = ("team", caller.team_models) if team else ("key", caller.models)
     names = ", ".join(f"`{name}`" for name in listed)
+    call.decision = Decision(NOTHING, Activation(call, NOTHING.needs))
+    call.decision.determining = [f"{refusing.head.name}/models"]
     raise PolicyError(
         403,
         f"{owner}_model_access_denied",
@@ -38,16 +41,25 @@ def check_model(call: Call) -> None:
 
 
 def allowed(caller: Caller, snapshot: Snapshot, name: str, group: ModelGroup) -> bool:
-    """Tell whether a caller may call a model by this name; asked once per key, name and revision."""
-    if not caller.models and not caller.team_models:
+    """Tell whether a caller may call a model by this name: by its own lists, and by every policy that names models."""
+    return (caller.admin or _granted(caller, snapshot, name, group)) and snapshot.policies.admits(caller, name, group)
+
+
+def lists_admit(caller: Caller, name: str, group: ModelGroup) -> bool:
+    """Tell whether a caller's own lists hold a model."""
+    return all(policy.admits(name, group) for policy in caller.access)
+
+
+def _granted(caller: Caller, snapshot: Snapshot, name: str, group: ModelGroup) -> bool:
+    """Ask a caller's own lists; once for each name and revision."""
+    if not caller.access:
         return True
     key = (snapshot.revision, name)
     answer = caller.granted.get(key)
     if answer is None:
         if len(caller.granted) >= REMEMBERED:
             caller.granted.clear()
-        answer = _grants(caller.models, KEY_ALL, name, group) and _grants(caller.team_models, TEAM_ALL, name, group)
-        caller.granted[key] = answer
+        answer = caller.granted[key] = lists_admit(caller, name, group)
     return answer
 
 
@@ -55,7 +67,7 @@ def callable_by(caller: Caller, snapshot: Snapshot, name: str) -> bool:
     """Tell whether a call to this name would pass: after the caller's aliases, as the request path does."""
     name = caller.aliases.get(name, name)
     group = snapshot.find(name)
-    return group is not None and (caller.admin or allowed(caller, snapshot, name, group))
+    return group is not None and allowed(caller, snapshot, name, group)
 
 
 def visible(
@@ -78,19 +90,3 @@ def _candidates(snapshot: Snapshot, known: Callable[[str], list[str]], *, wildca
         if wildcards:
             yield wildcard.pattern
         yield from wildcard.names(known(wildcard.provider))
-
-
-def _grants(listed: tuple[str, ...], every: frozenset[str], name: str, group: ModelGroup) -> bool:
-    if not listed:
-        return True
-    for entry in listed:
-        if entry in (name, group.name) or entry in every or entry in group.access_groups:
-            return True
-        if "*" in entry and _matches(entry, name):
-            return True
-    return False
-
-
-def _matches(pattern: str, name: str) -> bool:
-    prefix, _, suffix = pattern.partition("*")
-    return len(name) >= len(prefix) + len(suffix) and name.startswith(prefix) and name.endswith(suffix)

@@ -6,17 +6,18 @@ defaults encoded. Problems are collected, never raised one by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import orjson
 from msgspec import Raw
 
 from engine.call import Caller
-from engine.config.problems import Problem
-from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, KeySpec, LitellmParams, TeamSpec
+from engine.callers import callers_of
+from engine.config.problems import Mark, Problem
+from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, LitellmParams
 from engine.contracts import Registry, Target, Timeouts
-from engine.directory import digest, masked
+from engine.governing import PolicySet
 from engine.headers import deployment_head
 from engine.pricing import Price, Prices, agrees, custom
 from engine.snapshot import Deployment, ModelGroup, Settings, Snapshot, Wildcard
@@ -40,48 +41,64 @@ class Built(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-def build(spec: ConfigSpec, registry: Registry, prices: Prices, revision: int) -> Built:
-    """Compile a configuration."""
-    builder = Builder(spec, registry, prices)
-    groups, wildcards = builder.models()
+def build(
+    spec: ConfigSpec, registry: Registry, prices: Prices, revision: int, policies: PolicySet | None = None
+) -> Built:
+    """Compile a configuration, under its policies."""
+    steps = building(Builder(spec, registry, prices), revision, policies)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            built: Built = end.value
+            return built
+
+
+def building(builder: Builder, revision: int, policies: PolicySet | None = None) -> Generator[None, None, Built]:
+    """Compile a configuration in short steps, between which others may have the event loop."""
+    groups: list[ModelGroup] = []
+    wildcards: list[Wildcard] = []
+    yield from builder.models(groups, wildcards)
     aliases, hidden = builder.aliases()
-    snapshot = Snapshot(revision, _settings(spec), groups, wildcards, aliases, hidden)
+    snapshot = Snapshot(revision, _settings(builder.spec), groups, wildcards, aliases, hidden, policies)
     builder.check_aliases(snapshot, aliases)
-    return Built(snapshot, tuple(builder.callers()), tuple(builder.problems))
+    builder.check_targets(snapshot)
+    callers = []
+    for caller in callers_of(builder.spec, builder.registry.kind, builder.problems):
+        callers.append(caller)
+        yield
+    return Built(snapshot, tuple(callers), tuple(builder.problems))
 
 
 class Builder:
     """Compiles one configuration's parts; what is wrong is in `problems`."""
 
     def __init__(self, spec: ConfigSpec, registry: Registry, prices: Prices) -> None:
-        self._spec = spec
-        self._registry = registry
-        self._prices = prices
+        self.spec = spec
+        self.registry = registry
+        self.prices = prices
         self.problems: list[Problem] = []
 
-    def models(self) -> tuple[list[ModelGroup], list[Wildcard]]:
-        """Compile `model_list`: deployments of one name are one group."""
+    def models(self, groups: list[ModelGroup], wildcards: list[Wildcard]) -> Iterator[None]:
+        """Compile `model_list`, a name at a time: deployments of one name are one group."""
         named: dict[str, list[tuple[int, DeploymentSpec]]] = {}
-        for at, spec in enumerate(self._spec.deployments):
+        for at, spec in enumerate(self.spec.deployments):
             named.setdefault(spec.model_name, []).append((at, spec))
-        groups, wildcards = [], []
         for name, entries in named.items():
             made = [(spec, made) for at, spec in entries if (made := self._deployment(at, spec)) is not None]
             _weigh([deployment for _, deployment in made], [spec.params for spec, _ in made])
-            if not made:
-                continue
             access = {group for spec, _ in made for group in spec.info.access_groups}
-            if "*" in name:
+            if made and "*" in name:
                 wildcards.append(self._wildcard(name, [spec for spec, _ in made], access))
-            else:
+            elif made:
                 groups.append(ModelGroup(name, [deployment for _, deployment in made], access))
-        return groups, wildcards
+            yield
 
     def aliases(self) -> tuple[dict[str, str], set[str]]:
         """Read `router_settings.model_group_alias`."""
         aliases: dict[str, str] = {}
         hidden: set[str] = set()
-        for alias, target in self._spec.router.model_group_alias.items():
+        for alias, target in self.spec.router.model_group_alias.items():
             aliases[alias] = target.model if isinstance(target, GroupAlias) else target
             if isinstance(target, GroupAlias) and target.hidden:
                 hidden.add(alias)
@@ -94,15 +111,13 @@ class Builder:
                 message = f"alias of `{target}`, which is not in `model_list`"
                 self.problems.append(Problem("error", None, f"router_settings.model_group_alias.{alias}", message))
 
-    def callers(self) -> Iterator[Caller]:
-        """Compile the declared keys with their teams."""
-        teams = {team.team_id: team for team in self._spec.teams}
-        for at, key in enumerate(self._spec.keys):
-            team = teams.get(key.team_id) if key.team_id else None
-            if key.team_id and team is None and teams:
-                message = f"team `{key.team_id}` is not declared; the key belongs to a team without settings"
-                self.problems.append(Problem("warning", key.mark, f"virtual_keys[{at}].team_id", message))
-            yield _caller(key, team)
+    def check_targets(self, snapshot: Snapshot) -> None:
+        """Report policies that send calls to models that do not exist."""
+        for policy in snapshot.policies.policies:
+            for model in policy.targets():
+                if snapshot.find(model) is None:
+                    message = f"`{policy.head.name}` sends calls to `{model}`, which is not in `model_list`"
+                    self.problems.append(Problem("error", _mark(policy.head.place), "", message))
 
     def _deployment(self, at: int, spec: DeploymentSpec) -> Deployment | None:
         try:
@@ -126,14 +141,16 @@ class Builder:
         provider_name, model = self._named(params, captured)
         if captured:
             model = model.replace("*", captured)
-        provider = self._registry.provider("echo" if params.mock_response is not None else provider_name)
+        provider = self.registry.provider("echo" if params.mock_response is not None else provider_name)
         endpoint = provider.endpoint(self._target(params, model))
         deployment = Deployment(spec.id, name, provider_name, model, endpoint)
         deployment.raw_model = _raw(model)
+        deployment.tags = frozenset(params.tags)
+        deployment.region = params.region_name or ""
         deployment.stream_usage = provider.stream_usage
         deployment.price = self._price(spec, provider_name, model)
         deployment.defaults, deployment.forced = _defaults(params)
-        dropping = self._spec.litellm.drop_params if params.drop_params is None else params.drop_params
+        dropping = self.spec.litellm.drop_params if params.drop_params is None else params.drop_params
         kept = frozenset(params.allowed_openai_params)
         unsupported = endpoint.unsupported - kept if dropping else frozenset()
         deployment.drops = unsupported | frozenset(params.additional_drop_params)
@@ -150,14 +167,14 @@ class Builder:
             return params.custom_llm_provider, rest if named else params.model
         if slash:
             return prefix, rest
-        price = self._prices.find(prefix)
+        price = self.prices.find(prefix)
         if price is None:
             raise LookupError(f"`{prefix}` names no provider; write `provider/{prefix}`, for example `openai/{prefix}`")
         return price.provider, prefix
 
     def _target(self, params: LitellmParams, model: str) -> Target:
-        total = params.timeout or self._spec.router.timeout or self._spec.litellm.request_timeout
-        first = params.stream_timeout or self._spec.router.stream_timeout or min(total, 600.0)
+        total = params.timeout or self.spec.router.timeout or self.spec.litellm.request_timeout
+        first = params.stream_timeout or self.spec.router.stream_timeout or min(total, 600.0)
         whole = Timeouts(first_byte=float(total), idle=float(total), total=float(total))
         stream = Timeouts(first_byte=float(first), idle=min(float(total), 600.0), total=float(total))
         values = {name: value for name, value in params if value is not None}
@@ -165,7 +182,7 @@ class Builder:
 
     def _price(self, spec: DeploymentSpec, provider: str, model: str) -> Price | None:
         base = spec.info.base_model
-        found = self._prices.find(base) if base else self._prices.find(model, provider)
+        found = self.prices.find(base) if base else self.prices.find(model, provider)
         if found is not None and not base and provider != "openai" and not agrees(found.provider, provider):
             # Another vendor's model of that name: `openai/` alone stands for whatever server speaks OpenAI's API.
             found = None
@@ -186,26 +203,9 @@ def _settings(spec: ConfigSpec) -> Settings:
     )
 
 
-def _caller(key: KeySpec, team: TeamSpec | None) -> Caller:
-    caller = Caller(digest(key.key), key.role or "internal_user")
-    caller.alias = key.key_alias or ""
-    caller.masked = masked(key.key)
-    caller.user = key.user_id or ""
-    caller.team = key.team_id or ""
-    caller.org = key.organization_id or (team.organization_id if team else None) or ""
-    caller.models = tuple(key.models)
-    caller.tags = tuple(key.tags)
-    caller.metadata = key.metadata
-    caller.expires = key.expires
-    caller.blocked = key.blocked
-    caller.aliases = key.aliases
-    if team is not None:
-        caller.team_models = tuple(team.models)
-        caller.team_blocked = team.blocked
-        caller.aliases = {**team.model_aliases, **key.aliases}
-        caller.tags = tuple(dict.fromkeys((*key.tags, *team.tags)))
-        caller.metadata = {**team.metadata, **key.metadata}
-    return caller
+def _mark(place: str) -> Mark:
+    file, _, line = place.rpartition(":")
+    return Mark(file, int(line), 1)
 
 
 def _weigh(deployments: list[Deployment], params: list[LitellmParams]) -> None:

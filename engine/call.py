@@ -7,12 +7,14 @@ and making one costs a quarter of a frozen dataclass on the request path.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.body import Members
     from engine.contracts import Dialect, Hold, Source, TextGuard
+    from engine.decision import Decision
     from engine.errors import GatewayError
+    from engine.policy import Policy
     from engine.snapshot import Deployment, ModelGroup, Snapshot
 
 
@@ -63,8 +65,10 @@ class Caller:
     """
 
     __slots__ = (
+        "access",
         "alias",
         "aliases",
+        "allowed_tags",
         "blocked",
         "expires",
         "granted",
@@ -73,12 +77,14 @@ class Caller:
         "metadata",
         "models",
         "org",
+        "project",
         "role",
         "tags",
         "team",
         "team_blocked",
         "team_models",
         "user",
+        "view",
     )
 
     def __init__(self, key_hash: str, role: str = "internal_user") -> None:
@@ -89,16 +95,23 @@ class Caller:
         self.user = ""
         self.team = ""
         self.org = ""
+        self.project = ""
         self.models: tuple[str, ...] = ()
         self.team_models: tuple[str, ...] = ()
+        self.access: tuple[Policy, ...] = ()
+        """The model lists of key and team, compiled (`engine/grants.py`)."""
         self.aliases: Mapping[str, str] = {}
         self.tags: tuple[str, ...] = ()
+        self.allowed_tags: tuple[str, ...] = ()
+        """Tags that clients may set with this key."""
         self.metadata: Mapping[str, object] = {}
         self.expires: float | None = None
         self.blocked = False
         self.team_blocked = False
         self.granted: dict[tuple[int, str], bool] = {}
         """Answers already given for this caller, by (snapshot revision, group); see engine/access.py."""
+        self.view: dict[str, Any] | None = None
+        """What CEL sees of this caller, once it has been asked for."""
 
     @property
     def admin(self) -> bool:
@@ -136,6 +149,8 @@ class Call:
         "attempt",
         "body_size",
         "caller",
+        "candidates",
+        "decision",
         "deployment",
         "error",
         "first_byte",
@@ -147,10 +162,11 @@ class Call:
         "members",
         "method",
         "model",
+        "model_asked",
         "path",
         "path_model",
-        "query",
         "route",
+        "route_reason",
         "snapshot",
         "source",
         "status",
@@ -168,7 +184,6 @@ class Call:
         self.headers = source.headers
         self.method = "POST"
         self.path = route.path
-        self.query = ""
         self.path_model = ""
         self.address = ""
         self.arrived = 0.0
@@ -181,9 +196,15 @@ class Call:
         """The body's top-level members as undecoded JSON (`msgspec.Raw`), in the order they came."""
         self.caller: Caller | None = None
         self.model = ""
+        self.model_asked = ""
+        """The model's name as the client wrote it, before aliases and routing."""
         self.stream = False
         self.wants_usage = False
         self.group: ModelGroup | None = None
+        self.candidates: tuple[Deployment, ...] = ()
+        """The deployments of the group that policies leave; empty: all of them."""
+        self.route_reason = ""
+        self.decision: Decision | None = None
         self.deployment: Deployment | None = None
         self.hold: Hold | None = None
         self.guards: tuple[TextGuard, ...] = ()

@@ -9,10 +9,14 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from engine.call import Call, Usage
 from engine.errors import GatewayError
+
+if TYPE_CHECKING:
+    from engine.body import Members
+    from engine.policy import Policy
 
 # --- the outside world, injectable -------------------------------------------------------------------------------
 
@@ -193,6 +197,12 @@ class Dialect(Protocol):
     usage_pattern: re.Pattern[bytes]
     """What every frame with usage contains: bytes without a match are never decoded for it."""
 
+    def prompt(self, members: Members) -> list[dict[str, str]]:
+        """List what a request asks, as messages of `role` and `content`, the content always text."""
+
+    def tools(self, members: Members) -> list[dict[str, str]]:
+        """List the tools that a request offers, each by its `name`."""
+
     def usage(self, answer: bytes) -> Usage | None:
         """Read the usage of a whole JSON answer; None when there is none."""
 
@@ -232,7 +242,18 @@ class TextGuard(Protocol):
 
 
 class Source(Protocol):
-    """Where a client's request comes from: its headers are there, its body may still be on the way."""
+    """Where a client's request comes from: its headers are there, its body may still be on the way.
+
+    `target` is the request line's; `port` the client's.
+    """
+
+    @property
+    def target(self) -> str:
+        """Return the path and query that were asked for."""
+
+    @property
+    def port(self) -> int:
+        """Return the port of the client's address, 0 when nobody knows it."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -362,6 +383,9 @@ class Registry(Protocol):
 
     def sink(self, name: str, settings: Mapping[str, Any]) -> Sink:
         """Make a record sink."""
+
+    def kind(self, name: str) -> type[Policy]:
+        """Return a kind of policy, by its name in YAML."""
 
     def provider_names(self) -> Sequence[str]:
         """Name every provider."""

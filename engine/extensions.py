@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from engine.contracts import Deps, Dialect, Provider, Sink
+from engine.policy import Policy
 
 
 class Extensions:
@@ -41,23 +42,46 @@ class Extensions:
         sink: Sink = _find("sinks", name)(settings)
         return sink
 
+    def kind(self, name: str) -> type[Policy]:
+        """Return a kind of policy, by its name in YAML."""
+        return kind(name)
+
     def provider_names(self) -> Sequence[str]:
         """Name every provider."""
         return names("providers")
 
 
+def kind(name: str) -> type[Policy]:
+    """Return a kind of policy, by its name in YAML: `TagRouting` is `policies/tag_routing.py`.
+
+    Raises LookupError with a suggestion.
+    """
+    known = {"".join(word.title() for word in one.split("_")): one for one in _modules("policies")}
+    if name not in known:
+        raise LookupError(f"unknown kind `{name}`; {_suggestion(name, list(known))}")
+    found: type[Policy] = _class_of(importlib.import_module(f"policies.{known[name]}"), known[name])
+    return found
+
+
 def names(kind: str) -> Sequence[str]:
     """Name the extensions of a kind, in the order of the alphabet."""
-    package = importlib.import_module(f"adapters.{kind}")
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return _modules(f"adapters.{kind}")
+
+
+def _modules(package: str) -> Sequence[str]:
+    path = importlib.import_module(package).__path__
+    return sorted(module.name for module in pkgutil.iter_modules(path))
+
+
+def _suggestion(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"known are {', '.join(f'`{one}`' for one in known)}"
 
 
 def _find(kind: str, name: str) -> Any:
     known = names(kind)
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean `{close[0]}`?" if close else f"known are {', '.join(f'`{one}`' for one in known)}"
-        raise LookupError(f"unknown {kind.removesuffix('s')} `{name}`; {hint}")
+        raise LookupError(f"unknown {kind.removesuffix('s')} `{name}`; {_suggestion(name, known)}")
     return _class_of(importlib.import_module(f"adapters.{kind}.{name}"), name)
 
 

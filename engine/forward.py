@@ -51,7 +51,9 @@ class Forwarding:
         call, forwarder = self._call, self._forwarder
         assert call.group is not None  # noqa: S101 - route comes before forward
         last: UpstreamError | None = None
-        for deployment in order(call.group, forwarder.random, 1 + call.snapshot.settings.retries):
+        for deployment in order(
+            call.candidates or call.group.deployments, forwarder.random, 1 + call.snapshot.settings.retries
+        ):
             try:
                 self._upstream = await self._attempt(deployment)
             except UpstreamError as error:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.access import check_model
 from engine.call import Call
+from engine.check import check
 from engine.contracts import Reply
 from engine.forward import Forwarder
 from engine.identity import Identity
@@ -27,6 +27,6 @@ class Gateway:
             await self.identity.identify(call)  # key hash -> Caller
             await self.receiver.receive(call)  # body -> members; never before the caller is known
             route(call)  # model name -> ModelGroup
-            check_model(call)  # may this caller call it
+            await check(call)  # access rules, tag routing, transforms
             async with self.forwarder.forward(call) as answer:  # per attempt: pick a deployment, reserve, send
                 await answer.relay(reply, call.guards)  # bytes out; back-pressure and disconnect surface here

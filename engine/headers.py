@@ -34,8 +34,12 @@ DROPPED = frozenset(
 )
 """What an upstream says of its own connection, or to browsers; it ends here."""
 NANO = 1_000_000_000
+RULES = 10
+"""Rules and warnings of one call that its answer names."""
+SHOWN = 500
+"""Characters of what is said of one."""
 _ANSWER = (
-    b"%bx-litellm-call-id: %b\r\nx-litellm-key-spend: %d.%09d\r\nx-litellm-response-duration-ms: %d.%03d\r\n"
+    b"%b%bx-litellm-call-id: %b\r\nx-litellm-key-spend: %d.%09d\r\nx-litellm-response-duration-ms: %d.%03d\r\n"
     b"x-litellm-overhead-duration-ms: %d.%03d\r\nx-litellm-attempted-retries: %d\r\n"
 )
 _TYPE = b"content-type: application/json\r\n"
@@ -70,11 +74,32 @@ def answer_head(
     own = max(0, micros - int(call.upstream_seconds * 1_000_000))
     dollars, nano = divmod(spent + (cost or 0), NANO)
     head = _ANSWER % (
-        deployment.head, call.id.encode(), dollars, nano, micros // 1000, micros % 1000, own // 1000, own % 1000, call.attempt - 1,
+        deployment.head, decision_head(call), call.id.encode(), dollars, nano, micros // 1000, micros % 1000, own // 1000, own % 1000, call.attempt - 1,
     )  # fmt: skip
     if cost is not None:
         head += b"x-litellm-response-cost: %d.%09d\r\n" % divmod(cost, NANO)
     return head + provider_lines(upstream)
+
+
+def decision_head(call: Call) -> bytes:
+    """Write what every answer says of how it was decided: by which revision, which rules, and why it went this way."""
+    head = b"x-interlock-decision-id: %b\r\n%b" % (call.id.encode(), call.snapshot.head)
+    if call.route_reason:
+        head += b"x-interlock-route-reason: %b\r\n" % _shown(call.route_reason)
+    decision = call.decision
+    if decision is None:
+        return head
+    if decision.determining:
+        head += b"x-interlock-rule: %b\r\n" % _shown(", ".join(decision.determining[:RULES]))
+    for warning in decision.warnings[:RULES]:
+        head += b"x-interlock-warning: %b\r\n" % _shown(warning)
+    return head
+
+
+def _shown(text: str) -> bytes:
+    """Write text that a header can hold: without control characters, other letters escaped."""
+    clean = "".join(character if character.isprintable() else " " for character in text[:SHOWN])
+    return clean.encode("ascii", "backslashreplace")
 
 
 def provider_lines(upstream: Sequence[tuple[bytes, bytes]]) -> bytes:

@@ -57,6 +57,8 @@ class Metrics:
         self._series: dict[tuple[str, str, str, int], Series] = {}
         self._refusals: dict[tuple[str, str], int] = {}
         self.records_dropped = 0
+        self._reloads = {"good": 0, "refused": 0}
+        self._in_sync = True
         self.loop_gap_max = 0.0
         self.loop_gap = Histogram()
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -82,6 +84,11 @@ class Metrics:
         if error is not None:
             refusal = (error.source.value, error.type)
             self._refusals[refusal] = self._refusals.get(refusal, 0) + 1
+
+    def reloaded(self, *, good: bool) -> None:
+        """Count a reload."""
+        self._reloads["good" if good else "refused"] += 1
+        self._in_sync = good
 
     def gap(self, seconds: float) -> None:
         """Note how long the event loop answered to nobody."""
@@ -124,6 +131,10 @@ class Metrics:
             yield f'interlock_refusals_total{{source="{source}",type="{_escaped(kind)}"}} {count}'
 
     def _process(self) -> Iterator[str]:
+        yield from _family("interlock_reloads_total", "counter", "reloads by what they came to")
+        yield from (f'interlock_reloads_total{{outcome="{name}"}} {count}' for name, count in self._reloads.items())
+        yield from _family("interlock_config_in_sync", "gauge", "1 while what the files say is in force")
+        yield f"interlock_config_in_sync {int(self._in_sync)}"
         yield from _family("interlock_records_dropped_total", "counter", "records lost because their queue was full")
         yield f"interlock_records_dropped_total {self.records_dropped}"
         yield from _family(

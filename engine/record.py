@@ -13,11 +13,15 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
+from engine.activation import Activation, Needs
 from engine.call import Call
 from engine.contracts import Sink
+from engine.decision import Decision
 from engine.errors import GatewayError, InternalError
+from engine.expr.program import ERRORS
 from engine.ledger import Ledger
 from engine.metrics import Metrics
+from engine.policy import Expression
 from engine.receive import Receiver
 
 log = structlog.get_logger("interlock")
@@ -62,6 +66,15 @@ class CallRecord(msgspec.Struct, omit_defaults=True):
     error: str = ""
     error_id: str = ""
     error_source: str = ""
+    determining: list[str] = msgspec.field(default_factory=list)
+    """The rules that decided."""
+    route_reason: str = ""
+    rules: msgspec.Raw | None = None
+    """What every rule that governs the call said."""
+    read: msgspec.Raw | None = None
+    """The attributes that were read, content by its hash and size; `now` among them, in nanoseconds."""
+    policy: float = 0.0
+    """Seconds that deciding took."""
 
 
 class Recorder:
@@ -100,6 +113,8 @@ class Recorder:
             self._ledger.settle(call, call.hold, call.usage)
         duration = self._monotonic() - call.arrived
         self._metrics.observe(call, duration)
+        if _dropped(call):
+            return
         if len(self._queue) < QUEUE:
             self._queue.append(self._encode(_record(call, duration)))
         else:
@@ -183,6 +198,35 @@ def _record(call: Call, duration: float) -> CallRecord:
         record.input_tokens, record.output_tokens, record.cost = usage.input, usage.output, usage.cost
         record.cached_input_tokens, record.reasoning_tokens = usage.cached_input, usage.reasoning
         record.estimated = usage.estimated
+    if call.decision is not None:
+        _decided(record, call, call.decision)
     if error is not None:
         record.error, record.error_id, record.error_source = error.type, error.id, error.source.value
     return record
+
+
+def _dropped(call: Call) -> bool:
+    """Tell whether a policy wants no record of a call; one that cannot say so wants it."""
+    return any(_holds(drop, call) for drop in call.snapshot.policies.log.drops)
+
+
+def _holds(expression: Expression, call: Call) -> bool:
+    needs = Needs(expression.program.refs)
+    try:
+        return expression.program.evaluate(Activation(call, needs)) is True
+    except ERRORS:
+        return False
+
+
+def _decided(record: CallRecord, call: Call, decision: Decision) -> None:
+    """Write of a decision what explains it and what replays it."""
+    log = call.snapshot.policies.log
+    hidden = frozenset(name for name, when in log.mask if when is None or _holds(when, call)) if log.mask else NOTHING
+    record.determining = decision.determining
+    record.route_reason = call.route_reason
+    record.rules = decision.outcomes_text()
+    record.read = decision.read_text(content=log.content, hidden=hidden)
+    record.policy = decision.seconds
+
+
+NOTHING: frozenset[str] = frozenset()

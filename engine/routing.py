@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.call import Call
 from engine.contracts import Random
 from engine.errors import ClientError, invalid_request
-from engine.snapshot import LONGEST, Deployment, ModelGroup
+from engine.snapshot import LONGEST, Deployment
 
 
 def route(call: Call) -> None:
@@ -14,6 +14,7 @@ def route(call: Call) -> None:
         raise invalid_request("the request names no model; set `model`", "model")
     if len(call.model) > LONGEST or not call.model.isprintable():
         raise invalid_request(f"`model` must be a printable name of at most {LONGEST} characters", "model")
+    call.model_asked = call.model
     aliases = call.caller.aliases if call.caller is not None else {}
     if aliases:
         call.model = aliases.get(call.model, call.model)
@@ -24,9 +25,8 @@ def route(call: Call) -> None:
         )
 
 
-def order(group: ModelGroup, random: Random, attempts: int) -> tuple[Deployment, ...]:
+def order(deployments: tuple[Deployment, ...], random: Random, attempts: int) -> tuple[Deployment, ...]:
     """Draw the deployments to try, by weight and without repetition: at most `attempts`."""
-    deployments = group.deployments
     if len(deployments) == 1:
         return deployments
     drawn: list[Deployment] = []

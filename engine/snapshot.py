@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from msgspec import Raw
 
 from engine.contracts import Endpoint
+from engine.governing import PolicySet
 
 if TYPE_CHECKING:
     from engine.pricing import Price
@@ -51,7 +52,9 @@ class Deployment:
         "price",
         "provider",
         "raw_model",
+        "region",
         "stream_usage",
+        "tags",
         "weight",
     )
 
@@ -65,6 +68,8 @@ class Deployment:
         self.raw_model = Raw(b"")
         self.stream_usage = "always"
         self.weight = 1.0
+        self.tags: frozenset[str] = frozenset()
+        self.region = ""
         self.price: Price | None = None
         self.defaults: tuple[tuple[str, Raw], ...] = ()
         self.forced: tuple[tuple[str, Raw], ...] = ()
@@ -131,13 +136,19 @@ class Wildcard:
 class Snapshot:
     """Everything decided at load, at one revision."""
 
-    __slots__ = ("_concrete", "groups", "hidden", "names", "revision", "settings", "wildcards")
+    __slots__ = (
+        "_concrete", "groups", "head", "hidden", "names", "policies", "revision", "settings", "wildcards",
+    )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each part of a configuration
         self, revision: int, settings: Settings, groups: Iterable[ModelGroup] = (), wildcards: Iterable[Wildcard] = (),
-        aliases: Mapping[str, str] | None = None, hidden: Iterable[str] = (),
+        aliases: Mapping[str, str] | None = None, hidden: Iterable[str] = (), policies: PolicySet | None = None,
     ) -> None:  # fmt: skip
         self.revision = revision
+        self.policies = policies or PolicySet()
+        self.head = (
+            f"x-interlock-revision: {'-'.join(filter(None, (str(revision), self.policies.digest)))}\r\n".encode()
+        )
         self.settings = settings
         self.groups = tuple(groups)
         self.wildcards = tuple(sorted(wildcards, key=lambda w: len(w.prefix) + len(w.suffix), reverse=True))

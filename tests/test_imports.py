@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PORTS = frozenset({"body", "call", "contracts", "errors", "expr", "frames", "holdback"})
+PORTS = frozenset(
+    {"activation", "body", "call", "contracts", "errors", "expr", "frames", "globs", "holdback", "policy", "prompts", "variables"}
+)
 """What an extension may see of the engine."""
 LINTER = Path(sys.executable).with_name("lint-imports")
 

@@ -8,12 +8,13 @@ stream under `x_groq`, Moonshot and Together cached tokens beside the sums, Open
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import orjson
 
+from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
@@ -49,6 +50,16 @@ class OpenAI:
     """The dialect of `/v1/chat/completions`, `/v1/completions` and `/v1/embeddings`."""
 
     usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
+
+    def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
+        """List what is asked: a chat's messages, else the texts of `prompt` or `input`."""
+        if "messages" in members:
+            return prompts.messages(prompts.read(members, "messages"))
+        return prompts.loose(prompts.read(members, "prompt" if "prompt" in members else "input"))
+
+    def tools(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
+        """List the tools that are offered."""
+        return prompts.tools(members)
 
     def usage(self, answer: bytes) -> Usage | None:
         """Read the usage of a whole answer."""

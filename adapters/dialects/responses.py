@@ -7,13 +7,14 @@ ends the stream, inside its `response`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import orjson
 
 from adapters.dialects.openai import UNREADABLE, Member, Place, count, decode, envelope, fill, is_error, number
+from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
@@ -50,6 +51,21 @@ class Responses:
     """The dialect of `/v1/responses`."""
 
     usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
+
+    def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
+        """List what is asked: the instructions, then the texts and messages of `input`, outputs of tools among them."""
+        asked = prompts.read(members, "input")
+        instructions = prompts.text(prompts.read(members, "instructions"))
+        before = [{"role": "system", "content": instructions}] if instructions else []
+        if not isinstance(asked, list):
+            return before + prompts.loose(asked)
+        listed = [one if isinstance(one, dict) else {"role": "user", "content": one} for one in asked]
+        outputs = [{"role": "tool", "content": one["output"]} if "output" in one else one for one in listed]
+        return before + prompts.messages(outputs)
+
+    def tools(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
+        """List the tools that are offered."""
+        return prompts.tools(members)
 
     def usage(self, answer: bytes) -> Usage | None:
         """Read the usage of a whole answer."""

@@ -32,7 +32,6 @@ _MALFORMED = b'{"error":{"message":"%b","type":"invalid_request_error","param":n
 Serve = Callable[[Exchange, Route, str], Awaitable[None]]
 """Answers an exchange of a route, with the model that the path named."""
 
-
 _BUFFER = memoryview(bytearray(256 * 1024))
 
 
@@ -82,6 +81,7 @@ class Connection(Flow, asyncio.BufferedProtocol):
         "_task",
         "loop",
         "peer",
+        "port",
     )
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
@@ -89,6 +89,7 @@ class Connection(Flow, asyncio.BufferedProtocol):
         self._server = server
         self.loop = loop
         self.peer = ""
+        self.port = 0
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -160,8 +161,7 @@ class Connection(Flow, asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Admit the client, or close at once."""
         self._transport = transport  # type: ignore[assignment]  # asyncio types every transport by its root
-        peer = transport.get_extra_info("peername")
-        self.peer = peer[0] if isinstance(peer, tuple) else ""
+        self.peer, self.port, *_ = transport.get_extra_info("peername") or ("", 0)
         if not self._server.admit(self):
             self.abort()
 

@@ -70,6 +70,11 @@ class Exchange:
         """The client's network address."""
         return self._connection.peer
 
+    @property
+    def port(self) -> int:
+        """The client's port."""
+        return self._connection.port
+
     # --- what the connection reports ---
 
     def head_is_from_http_1_0(self) -> None:

@@ -16,6 +16,7 @@ from engine.call import Call, Route
 from engine.contracts import Clock, Registry
 from engine.errors import GatewayError, InternalError, Source
 from engine.gateway import Gateway
+from engine.headers import decision_head
 from engine.snapshot import Snapshot
 
 log = structlog.get_logger("interlock")
@@ -89,6 +90,7 @@ class Inference:
             reply.cut()
             return
         status, headers, body = render(error, call.route.dialect, call.id)
+        headers = decision_head(call) + headers
         if call.deployment is not None:
             headers = call.deployment.head + headers
         reply.send(status, headers, body)

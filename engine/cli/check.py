@@ -7,65 +7,83 @@ import os
 import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import click
 
 from engine.build import build
-from engine.config.litellm import Loaded, load
-from engine.config.problems import Mark
+from engine.config.problems import Mark, Problem
 from engine.config.specs import ConfigSpec
 from engine.contracts import Deps
-from engine.extensions import Extensions
+from engine.extensions import Extensions, kind
 from engine.outside import Offline, SystemClock
 from engine.pricing import Prices
+from engine.sources import Compiled, Sources, compile_sources
+
+DIRECTORIES = ("policies", "rules")
+"""Where policies are looked for when nobody says where."""
 
 
 @click.command("check")
-@click.option("--config", "-c", "file", metavar="FILE", default="config.yaml", show_default=True, help="What to check.")
+@click.option("--config", "-c", "file", metavar="FILE", help="What to check.  [default: config.yaml]")
+@click.option("--policies", metavar="DIR", help="Its policy files.  [default: policies/, then rules/]")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(file: str, strict: bool, as_json: bool) -> None:
-    """Check a configuration file: every problem, what is not in force, and a summary."""
-    loaded = compiled(load(file, os.environ))
-    print(json.dumps(_report(file, loaded), indent=2) if as_json else _text(file, loaded))
-    sys.exit(_status(loaded, strict=strict))
+def command(file: str | None, policies: str | None, strict: bool, as_json: bool) -> None:
+    """Check a configuration and its policies: every problem, what is not in force, and a summary."""
+    sources = found(file, policies)
+    compiled = checked(compile_sources(sources, os.environ, kind))
+    name = " with ".join(f"{path}" for path in sources if path is not None)
+    print(json.dumps(_report(name, compiled), indent=2) if as_json else _text(name, compiled))
+    sys.exit(_status(compiled, strict=strict))
 
 
-def compiled(loaded: Loaded) -> Loaded:
+def found(file: str | None, policies: str | None) -> Sources:
+    """Say what is meant where the command line does not: `config.yaml`, and the first directory of policies there is."""
+    directory = policies or next((name for name in DIRECTORIES if Path(name).is_dir()), None)
+    config = file or "config.yaml"
+    if file is None and policies is not None and not Path(config).exists():
+        return Sources(None, Path(policies))
+    return Sources(Path(config), Path(directory) if directory else None)
+
+
+def checked(compiled: Compiled) -> Compiled:
     """Compile a sound configuration as `serve` would, and add what that brings to light."""
-    if loaded.spec is None:
-        return loaded
-    environ = {**os.environ, **loaded.spec.environment}
+    spec = compiled.loaded.spec
+    if spec is None or compiled.errors or not spec.files:
+        return compiled
+    environ = {**os.environ, **spec.environment}
     registry = Extensions(Deps(SystemClock(), Random(), Offline(), environ))  # noqa: S311 - nothing is drawn
-    problems = build(loaded.spec, registry, Prices.bundled(), 0).problems
-    failed = any(problem.severity == "error" for problem in problems)
-    return replace(loaded, spec=None if failed else loaded.spec, problems=loaded.problems + problems)
+    problems = build(spec, registry, Prices.bundled(), 0, compiled.policies).problems
+    return replace(compiled, problems=compiled.problems + problems)
 
 
-def _status(loaded: Loaded, *, strict: bool) -> int:
+def _status(compiled: Compiled, *, strict: bool) -> int:
     """Return 0 good, 1 findings, 2 nothing could be checked."""
-    if not loaded.readable:
+    if not compiled.loaded.readable:
         return 2
-    return int(loaded.spec is None or (strict and bool(loaded.problems)))
+    return int(bool(compiled.errors) or (strict and bool(compiled.problems)))
 
 
-def _text(file: str, loaded: Loaded) -> str:
-    lines = [str(problem) for problem in loaded.problems]
-    lines += [f"accepted, not in force: {item}" for item in loaded.not_in_force]
-    return "\n".join([*lines, f"{file}: {_summary(loaded)}"])
+def _text(name: str, compiled: Compiled) -> str:
+    lines = [str(problem) for problem in compiled.problems]
+    lines += [f"accepted, not in force: {item}" for item in compiled.loaded.not_in_force]
+    return "\n".join([*lines, f"{name}: {_summary(compiled)}"])
 
 
-def _summary(loaded: Loaded) -> str:
+def _summary(compiled: Compiled) -> str:
     """Say how it stands in a few words."""
-    if not loaded.readable:
+    if not compiled.loaded.readable:
         return "not checked: name the file with `--config FILE`"
-    found = Counter(problem.severity for problem in loaded.problems)
+    found = Counter(problem.severity for problem in compiled.problems)
     findings = ", ".join(_count(found[severity], severity) for severity in ("error", "warning") if found[severity])
-    if loaded.spec is None:
+    spec = compiled.loaded.spec
+    if spec is None or compiled.errors:
         return findings
-    contents = ", ".join(_count(number, noun) for noun, number in _contents(loaded.spec).items())
+    counts = {**_contents(spec), "policy": len(compiled.policies)}
+    contents = ", ".join(_count(number, noun) for noun, number in counts.items() if number or noun != "policy")
     return f"{contents}: good{f', {findings}' if findings else ''}"
 
 
@@ -75,20 +93,25 @@ def _contents(spec: ConfigSpec) -> dict[str, int]:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    plural = noun.removesuffix("y") + "ies" if noun.endswith("y") and noun != "key" else noun + "s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
-def _report(file: str, loaded: Loaded) -> dict[str, Any]:
+def _report(name: str, compiled: Compiled) -> dict[str, Any]:
     return {
-        "file": file,
-        "good": loaded.spec is not None,
-        "summary": _summary(loaded),
-        "problems": [
-            {"severity": problem.severity, **_place(problem.mark), "field": problem.field, "message": problem.message}
-            for problem in loaded.problems
+        "file": name,
+        "good": compiled.loaded.readable and not compiled.errors,
+        "summary": _summary(compiled),
+        "problems": [_problem(problem) for problem in compiled.problems],
+        "not_in_force": [
+            {"kind": item.kind, **_place(item.mark), "field": item.field} for item in compiled.loaded.not_in_force
         ],
-        "not_in_force": [{"kind": item.kind, **_place(item.mark), "field": item.field} for item in loaded.not_in_force],
     }
+
+
+def _problem(problem: Problem) -> dict[str, Any]:
+    said = {"severity": problem.severity, **_place(problem.mark), "field": problem.field, "message": problem.message}
+    return {**said, "excerpt": problem.excerpt} if problem.excerpt else said
 
 
 def _place(mark: Mark | None) -> dict[str, Any]:

@@ -40,28 +40,25 @@ def command(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
     import uvloop  # noqa: PLC0415 - `serve --help` does not pay for it
 
     from engine import logs, serve  # noqa: PLC0415 - `serve --help` does not pay for it
-    from engine.config.litellm import load  # noqa: PLC0415 - `serve --help` does not pay for it
     from engine.data_dir import DataDirError  # noqa: PLC0415 - `serve --help` does not pay for it
+    from engine.extensions import kind  # noqa: PLC0415 - `serve --help` does not pay for it
+    from engine.sources import Sources, compile_sources  # noqa: PLC0415 - `serve --help` does not pay for it
 
     if workers != 1:
         _refuse("--workers needs shared counters (Redis), which are not built yet; start one worker")
-    if policies is not None and not allow_unenforced:
-        _refuse("--policies: policy files are not enforced yet; leave it out, or start with --allow-unenforced")
-    loaded = load(config, os.environ)
+    sources = Sources(config, policies)
+    compiled = compile_sources(sources, os.environ, kind)
+    spec = compiled.loaded.spec
     as_json = log_format == "json" or (log_format is None and not sys.stderr.isatty())
-    if loaded.spec is not None and loaded.spec.litellm.json_logs:
-        as_json = True
-    logs.configure(as_json=as_json, debug=debug)
-    for problem in loaded.problems:
-        click.echo(str(problem), err=True)
-    if loaded.spec is None:
+    logs.configure(as_json=as_json or (spec is not None and bool(spec.litellm.json_logs)), debug=debug)
+    if compiled.errors:
+        for problem in compiled.problems:
+            click.echo(str(problem), err=True)
         _refuse("the configuration has errors; mend them and start again")
-    if config is None:
-        loaded = serve.without_config(loaded)
-    environ = {**os.environ, **(loaded.spec.environment if loaded.spec else {})}
-    options = serve.Options(host, port, data, ephemeral, allow_unenforced, drain)
+    environ = {**os.environ, **(spec.environment if spec else {})}
+    options = serve.Options(sources, host, port, data, ephemeral, allow_unenforced, drain)
     try:
-        uvloop.run(serve.run(loaded, options, environ))
+        uvloop.run(serve.run(compiled, options, environ))
     except (serve.StartError, DataDirError, ValueError) as error:
         _refuse(str(error))
 

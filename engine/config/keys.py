@@ -80,7 +80,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "budget_duration": L,
         "guardrails": G,
         "order": F,
-        "tags": F,
         "cooldown_time": F,
         "litellm_credential_name": F,
         "merge_reasoning_content_in_choices": F,
@@ -240,8 +239,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     "router_settings": {
         "provider_budget_config": L,
         "default_max_parallel_requests": L,
-        "enable_tag_filtering": F,
-        "tag_filtering_match_any": F,
         "routing_strategy_args": F,
         "retry_after": F,
         "retry_policy": F,
@@ -270,7 +267,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     },
     "virtual_keys": {
         **_ENTITY,
-        "allowed_tags": F,
         "allowed_routes": L,
         "config": F,
         "enforced_params": F,

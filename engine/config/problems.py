@@ -32,9 +32,15 @@ class Problem:
     mark: Mark | None
     field: str
     message: str
+    excerpt: str = ""
+    """The line that is meant and a caret under the place, where a column says more than the field."""
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (str(self.mark or ""), self.severity, self.field, self.message)))
+        place = str(self.mark or "")
+        if self.excerpt and self.mark:
+            place = f"{place}:{self.mark.column}"
+        said = ": ".join(filter(None, (place, self.severity, self.field, self.message)))
+        return f"{said}\n{self.excerpt}" if self.excerpt else said
 
 
 @dataclass(frozen=True, slots=True)

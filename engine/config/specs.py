@@ -249,6 +249,8 @@ class RouterSettings(Spec):
     model_group_alias: dict[str, AliasTarget] = Field(default_factory=dict)
     """Alias -> `model_name`, or `{model, hidden}`."""
     enable_tag_filtering: bool | None = None
+    """Deployments are chosen by the tags of calls; see `TagRouting`."""
+    tag_filtering_match_any: bool | None = None
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 

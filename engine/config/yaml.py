@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 else:
     _FastLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-__all__ = ["Document", "Mark", "parse", "read"]
+__all__ = ["Document", "Mark", "parse", "parse_all", "read"]
 
 MAX_NODES: Final = 200_000
 MAX_DEPTH: Final = 100
@@ -45,6 +45,8 @@ class Document:
     value: dict[str, Any] = field(default_factory=dict)
     marks: dict[Path, Mark] = field(default_factory=dict)
     texts: dict[Path, str] = field(default_factory=dict)
+    scalars: dict[Path, tuple[int, int, str]] = field(default_factory=dict)
+    """Where text begins (line and column, from 1) and how it is quoted: by `'`, `"`, `|`, `>` or not at all."""
     problems: list[Problem] = field(default_factory=list)
     readable: bool = True
 
@@ -69,20 +71,27 @@ def read(path: str | os.PathLike[str]) -> Document:
 
 def parse(text: str, file: str) -> Document:
     """Read YAML text as the content of `file`; never raises, problems are in the answer."""
-    try:
-        root, second = _compose(text)
-    except yaml.MarkedYAMLError as error:
-        return Document(problems=[_syntax_error(error, file)])
-    except yaml.reader.ReaderError as error:
-        found = yaml.reader.Reader.NON_PRINTABLE.search(text)
-        mark = Mark(file, *_place(text[: found.start() if found else error.position]))
-        return Document(problems=[Problem("error", mark, "", "a control character may not stand here: remove it")])
-    except UnicodeEncodeError as error:
-        mark = Mark(file, *_place(text[: error.start]))
-        return Document(problems=[Problem("error", mark, "", "half of a surrogate pair is not a character: remove it")])
+    roots = _compose(text, file)
+    if isinstance(roots, Problem):
+        return Document(problems=[roots])
+    document = _build(roots[0] if roots else None, file)
+    if len(roots) > 1:
+        mark = Mark(file, roots[1].start_mark.line + 1, roots[1].start_mark.column + 1)
+        message = "a second document starts here: keep one document in a file"
+        document.problems.insert(0, Problem("error", mark, "", message))
+    return document
+
+
+def parse_all(text: str, file: str) -> list[Document]:
+    """Read every document of YAML text; never raises, problems are in the answers."""
+    roots = _compose(text, file)
+    if isinstance(roots, Problem):
+        return [Document(problems=[roots])]
+    return [_build(root, file) for root in roots]
+
+
+def _build(root: yaml.Node | None, file: str) -> Document:
     builder = _Builder(file)
-    if second is not None:
-        builder.fault(second, (), "a second document starts here: keep one document in a file")
     if root is None or (isinstance(root, yaml.ScalarNode) and root.tag == f"{_TAG}null"):
         return builder.document
     if not isinstance(root, yaml.MappingNode):
@@ -122,15 +131,28 @@ for _name, _pattern, _first in (
     _Loader.add_implicit_resolver(f"{_TAG}{_name}", _pattern, _first)
 
 
-def _compose(text: str) -> tuple[yaml.Node | None, yaml.Node | None]:
-    """Return the first document and, if there is one, the second."""
-    loader = _Loader(text)
+def _compose(text: str, file: str) -> list[yaml.Node] | Problem:
+    """Return the root of every document, or what the text is broken by."""
     try:
-        root = loader.get_node() if loader.check_node() else None
-        second = loader.get_node() if root is not None and loader.check_node() else None
-        return root, second
-    finally:
-        loader.dispose()
+        loader = _Loader(text)
+        try:
+            roots: list[yaml.Node] = []
+            while loader.check_node():
+                node = loader.get_node()
+                if node is not None:
+                    roots.append(node)
+            return roots
+        finally:
+            loader.dispose()
+    except yaml.MarkedYAMLError as error:
+        return _syntax_error(error, file)
+    except yaml.reader.ReaderError as error:
+        found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+        mark = Mark(file, *_place(text[: found.start() if found else error.position]))
+        return Problem("error", mark, "", "a control character may not stand here: remove it")
+    except UnicodeEncodeError as error:
+        mark = Mark(file, *_place(text[: error.start]))
+        return Problem("error", mark, "", "half of a surrogate pair is not a character: remove it")
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, file: str) -> Problem:
@@ -250,6 +272,8 @@ class _Builder:
         text: str = node.value
         match node.tag.removeprefix(_TAG):
             case "str" | "merge":
+                start = node.start_mark
+                self.document.scalars[path] = (start.line + 1, start.column + 1, node.style or "")
                 return text
             case "null" if _NULL.match(text):
                 return None

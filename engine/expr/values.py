@@ -54,9 +54,17 @@ class Duration(int):
 
 
 class TypeValue(str):
-    """A type as a value, by its CEL name: `int`, `list`, `google.protobuf.Timestamp`."""
+    """A type as a value, by its CEL name: `int`, `list`, `google.protobuf.Timestamp`; no text equals it."""
 
     __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is TypeValue and str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = str.__hash__
 
 
 class Optional:
@@ -67,6 +75,14 @@ class Optional:
     def __init__(self, value: object = None, *, present: bool = True) -> None:
         self.value = value
         self.present = present
+
+    def __getitem__(self, key: str) -> Optional:
+        """Return the optional of a field, as `optional.field` says."""
+        if not self.present:
+            return self
+        if isinstance(self.value, dict):
+            return Optional(self.value[key]) if key in self.value else NONE
+        raise EvaluationError("no such overload: a field of what is no map")
 
     def __repr__(self) -> str:
         return "<Optional present>" if self.present else "<Optional none>"
@@ -126,6 +142,9 @@ class Map(dict[Any, Any]):
     def __iter__(self) -> Iterator[Any]:
         for key in super().__iter__():
             yield key.value if type(key) is _Truth else key
+
+    def __reduce__(self) -> tuple[type[Map], tuple[list[tuple[Any, Any]]]]:
+        return Map, (self.items(),)
 
     def get(self, key: object, default: Any = None) -> Any:
         """Return the value of a key, or the default."""

@@ -91,10 +91,9 @@ LIMITED = ECHO + GENERAL + "keys: [{key: sk-limited-1, rpm_limit: 3}]\nrate_limi
 
 def test_limits_that_would_not_be_enforced(refused):
     log = refused(LIMITED)
-    assert "these limits or guardrails are not enforced yet; remove them, or start with --allow-unenforced:" in log
-    assert "keys[0].rpm_limit, " in log
-    assert "config.yaml:3" in log
-    assert "rate_limits, " in log
+    said = "is a limit or guardrail that is not enforced yet; remove it, or start with --allow-unenforced"
+    assert f"config.yaml:3: error: keys[0].rpm_limit: {said}" in log
+    assert f"config.yaml:4: error: rate_limits: {said}" in log
     assert "sk-limited-1" not in log
 
 
@@ -106,8 +105,19 @@ def test_limits_may_be_left_unenforced_on_purpose_and_readiness_says_so(gateway)
     assert "accepted, not in force" in running.log
 
 
-def test_policies_that_would_not_be_enforced(refused, tmp_path):
-    assert "--policies: policy files are not enforced yet" in refused(ECHO + GENERAL, "--policies", str(tmp_path))
+def test_policies_that_are_wrong(refused, tmp_path):
+    (tmp_path / "a.yaml").write_text("kind: ModelAcess\nname: a\n")
+    (tmp_path / "b.yaml").write_text("kind: ModelAccess\nname: b\nrules:\n  - deny: apiKey.teem == ''\n")
+    log = refused(ECHO + GENERAL, "--policies", str(tmp_path))
+    assert f"{tmp_path}/a.yaml:1: error: kind: unknown kind `ModelAcess`; did you mean `ModelAccess`?" in log
+    assert f"{tmp_path}/b.yaml:4:18: error: rules[0].deny: " in log
+    assert "did you mean `team`?" in log
+
+
+def test_policies_that_are_not_there(refused, tmp_path):
+    assert f"{tmp_path}/none: cannot be read (no such file or directory)" in refused(
+        ECHO + GENERAL, "--policies", str(tmp_path / "none")
+    )
 
 
 def test_a_port_in_use(refused):

@@ -29,6 +29,8 @@ class Asked:
     def __init__(self, headers: dict[str, str] | None = None, body: bytes = b"{}") -> None:
         self.headers = headers or {}
         self.body = body
+        self.target = "/v1/chat/completions"
+        self.port = 0
 
     def at_hand(self) -> bytes | None:
         """Return the body."""

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from engine.access import REMEMBERED, allowed, callable_by, check_model, visible
 from engine.call import Caller
 from engine.errors import ClientError, PolicyError
+from engine.extensions import kind
+from engine.grants import grant
 from engine.routing import route
 from engine.snapshot import Snapshot
 from tests.engine.building import PRICES, call_of, compiled, config
@@ -33,7 +35,7 @@ HOUSE = compiled(config(MODELS, router_settings={"model_group_alias": {"four": "
 def caller(*models: str, team: tuple[str, ...] = (), role: str = "internal_user", **aliases: str) -> Caller:
     made = Caller("hash", role)
     made.models, made.team_models, made.aliases = models, team, aliases
-    return made
+    return grant(made, kind)
 
 
 def passes(who: Caller, snapshot: Snapshot, name: str) -> bool:

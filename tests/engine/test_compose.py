@@ -22,7 +22,7 @@ from engine.compose import compose, injects
 from engine.contracts import Deps, Target, Timeouts
 from engine.errors import ClientError
 from engine.receive import OWN, read_members
-from engine.serve import SystemClock
+from engine.outside import SystemClock
 from engine.snapshot import Deployment, Settings, Snapshot
 from engine.transport import make
 

@@ -18,7 +18,7 @@ from adapters.dialects.responses import Responses
 from adapters.providers.echo import MOCKED_ERRORS, Echo
 from engine.call import Call, Route
 from engine.contracts import Deps, Target, Timeouts
-from engine.serve import SystemClock
+from engine.outside import SystemClock
 from engine.snapshot import Settings, Snapshot
 from tests.engine.streams import chunks, events
 

@@ -14,7 +14,7 @@ from adapters.providers.openai import FORWARDED, PATHS, RESERVED, OpenAI
 from engine.call import Call, Route
 from engine.contracts import Deps, HttpRequest, Origin, Target, Timeouts, Upstream
 from engine.errors import UpstreamError
-from engine.serve import SystemClock
+from engine.outside import SystemClock
 from engine.snapshot import Settings, Snapshot
 from engine.transport import make
 

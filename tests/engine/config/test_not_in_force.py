@@ -7,9 +7,7 @@ from engine.config.keys import IN_FORCE, NOT_IN_FORCE, PLACES, kind_at
 CASES = {
     "router_settings: {fallbacks: [{a: [b]}]}": ["router_settings.fallbacks feature"],
     "router_settings: {routing_strategy: least-busy}": ["router_settings.routing_strategy feature"],
-    "router_settings: {routing_strategy: simple-shuffle, enable_tag_filtering: true}": [
-        "router_settings.enable_tag_filtering feature"
-    ],
+    "router_settings: {routing_strategy: simple-shuffle, cooldown_time: 5}": ["router_settings.cooldown_time feature"],
     "guardrails: [{guardrail_name: a}]": ["guardrails guardrail"],
     "rate_limits: {a: {rpm: 1}}": ["rate_limits limit"],
     "users: [{user_id: a, max_budget: 1, user_email: e}]": ["users feature", "users[0].max_budget limit"],

@@ -1,0 +1,194 @@
+"""Documents to policies: what every kind has is read here, the rest by the kind itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from engine.config.problems import Mark, Problem
+from engine.config.yaml import Document, parse_all
+from engine.documents.files import Source
+from engine.documents.reader import PHASES, FieldReader, Sheet
+from engine.expr.schema import BOOL, DYN
+from engine.policy import ROUTES, Action, Expression, Head, Match, Phase, Policy
+from engine.variables import with_variables
+
+Kind = Callable[[str], type[Policy]]
+"""Finds a kind by its name; raises LookupError with a suggestion."""
+
+MOST = 10_000
+"""Policies of one set."""
+LONGEST_NAME = 128
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicies:
+    """A set of policies, or why there is none: `policies` is sound only without errors among `problems`."""
+
+    policies: tuple[Policy, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is any error."""
+        return any(problem.severity == "error" for problem in self.problems)
+
+
+def load_policies(sources: Iterable[Source], kind: Kind) -> LoadedPolicies:
+    """Compile every document of some files, in their order; names are unique over all of them."""
+    policies: list[Policy] = []
+    problems: list[Problem] = []
+    for source in sources:
+        lines = source.text.splitlines()
+        documents = parse_all(source.text, source.path)
+        if not any(document.value or document.problems for document in documents):
+            message = "holds no policy: every line is blank or a comment"
+            problems.append(Problem("error", Mark(source.path, 1, 1), "", message))
+        for document in documents:
+            problems += document.problems
+            if document.value and not document.problems:
+                _add(policies, problems, Sheet(document, lines, source.path), kind)
+    return LoadedPolicies(tuple(policies), tuple(problems))
+
+
+def load_documents(documents: Iterable[tuple[Mapping[str, Any], Mark]], kind: Kind) -> LoadedPolicies:
+    """Compile documents that another form of configuration was read into, each with where that stands."""
+    policies: list[Policy] = []
+    problems: list[Problem] = []
+    for value, mark in documents:
+        _add(policies, problems, Sheet(Document(dict(value), {("kind",): mark}), (), mark.file), kind)
+    return LoadedPolicies(tuple(policies), tuple(problems))
+
+
+def _add(policies: list[Policy], problems: list[Problem], sheet: Sheet, kind: Kind) -> None:
+    policy = _compile(sheet, kind)
+    problems += sheet.problems
+    if policy is None:
+        return
+    twin = next((other for other in policies if other.head.name == policy.head.name), None)
+    if twin is not None:
+        message = f"`{policy.head.name}` is already the name of {twin.head.place}; names are unique"
+        problems.append(Problem("error", sheet.mark(("name",)), "name", message))
+    elif len(policies) >= MOST:
+        problems.append(Problem("error", sheet.mark(("kind",)), "", f"more than {MOST:,} policies"))
+    else:
+        policies.append(policy)
+
+
+def _compile(sheet: Sheet, kind: Kind) -> Policy | None:
+    """Compile one document; its problems are in the sheet."""
+    schemas = dict(PHASES)
+    fields = FieldReader(sheet, (), sheet.document.value, schemas)
+    name = fields.text("name")
+    if not name:
+        fields.fault("needs a `name`, unique over all policies")
+    elif len(name) > LONGEST_NAME or not name.isprintable():
+        fields.fault(f"must be printable and at most {LONGEST_NAME} characters", "name")
+    found = _kind(fields, kind)
+    fields.text("description")
+    match = _match(fields.mapping("match"))
+    variables = _variables(fields, sheet, schemas)
+    conditions = _named(fields, "matchConditions")
+    ignore = fields.choice("failurePolicy", ("Fail", "Ignore"), "Fail") == "Ignore"
+    action = _action(fields)
+    mark = sheet.mark(("kind",))
+    head = Head(
+        found.__name__ if found else "", name, f"{mark.file}:{mark.line}", match, conditions, variables, ignore, action
+    )
+    if found is None:
+        return None
+    policy = found.read(head, fields)
+    fields.finish()
+    if any(problem.severity == "error" for problem in sheet.problems):
+        return None
+    return replace(policy, head=_summed(head, sheet, found))
+
+
+def _kind(fields: FieldReader, kind: Kind) -> type[Policy] | None:
+    name = fields.text("kind")
+    if not name:
+        fields.fault("needs a `kind`, such as `ModelAccess`")
+        return None
+    try:
+        return kind(name)
+    except LookupError as error:
+        fields.fault(str(error.args[0]), "kind")
+        return None
+
+
+def _match(fields: FieldReader) -> Match:
+    routes = fields.texts("routes")
+    for route in routes:
+        if route not in ROUTES and "*" not in route:
+            fields.fault(f"`{route}` is no route; known are {', '.join(ROUTES)}", "routes")
+    return Match(
+        models=fields.texts("models"),
+        routes=routes,
+        keys=fields.texts("keys"),
+        users=fields.texts("users"),
+        teams=fields.texts("teams"),
+        orgs=fields.texts("orgs"),
+        roles=fields.texts("roles"),
+    )
+
+
+def _variables(fields: FieldReader, sheet: Sheet, schemas: dict[Phase, Any]) -> tuple[tuple[str, Expression], ...]:
+    """Compile the variables in order: each may read those before it, and all expressions after them may read all."""
+    variables = []
+    for entry in fields.each("variables"):
+        name, expression = entry.text("name"), entry.cel("expression", DYN)
+        if not name.isidentifier() or name in sheet.variables:
+            entry.fault("needs a `name` of its own: letters, digits and `_`", "name")
+        elif expression is None and not entry.has("expression"):
+            entry.fault("needs an `expression`")
+        elif expression is not None:
+            variables.append((name, expression))
+        sheet.variables[name] = expression.program.result if expression is not None else DYN
+        for phase, schema in PHASES.items():
+            schemas[phase] = with_variables(schema, {n: t for n, t in sheet.variables.items() if n.isidentifier()})
+    return tuple(variables)
+
+
+def _named(fields: FieldReader, field: str) -> tuple[tuple[str, Expression], ...]:
+    found = []
+    for at, entry in enumerate(fields.each(field)):
+        name = entry.text("name") or f"{field}[{at}]"
+        expression = entry.cel("expression", BOOL)
+        if not entry.has("expression"):
+            entry.fault("needs an `expression`")
+        if expression is not None:
+            found.append((name, expression))
+    return tuple(found)
+
+
+def _action(fields: FieldReader) -> Action:
+    """Read `validationActions`: the strongest counts, and Deny with Warn makes no sense."""
+    actions = fields.texts("validationActions")
+    for action in actions:
+        if action not in set(Action):
+            fields.fault(f"`{action}` is not known; it is one of {', '.join(Action)}", "validationActions")
+    if {Action.DENY, Action.WARN} <= set(actions):
+        fields.fault("`Deny` and `Warn` exclude each other: a refused call needs no warning", "validationActions")
+    return next((action for action in Action if action in actions), Action.DENY)
+
+
+def _summed(head: Head, sheet: Sheet, kind: type[Policy]) -> Head:
+    """Add to a head what all its expressions come to."""
+    refs = {ref for program in sheet.programs for ref in program.refs} | kind.reads()
+    text = orjson.dumps(sheet.document.value, option=orjson.OPT_SORT_KEYS, default=str)
+    return replace(
+        head,
+        refs=frozenset(ref for ref in refs if ref[0] != "variables"),
+        loops=sum(_passes(program.loops) for program in sheet.programs),
+        patterns=sum(program.patterns for program in sheet.programs),
+        digest=hashlib.sha256(text).hexdigest()[:16],
+    )
+
+
+def _passes(loops: int) -> int:
+    """Weigh loops: one within another may run through its list once for every element."""
+    return loops if loops < 2 else 100

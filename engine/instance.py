@@ -1,0 +1,179 @@
+"""One running gateway: its parts made, started, reloaded, drained and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from engine import __version__
+from engine.api import json, planned
+from engine.api.config import Config
+from engine.api.health import Health
+from engine.api.inference import Inference
+from engine.api.limits import Limits
+from engine.api.listener import Listener
+from engine.api.models import Models
+from engine.build import Builder, building
+from engine.compiler import Outcome
+from engine.config.problems import NotInForce, Problem
+from engine.config.specs import ConfigSpec
+from engine.contracts import Deps
+from engine.data_dir import DataDir
+from engine.directory import Directory
+from engine.extensions import Extensions
+from engine.forward import Forwarder
+from engine.gateway import Gateway
+from engine.identity import Identity
+from engine.ledger import Ledger
+from engine.metrics import Metrics
+from engine.outside import SystemClock
+from engine.pricing import Prices
+from engine.receive import Receiver
+from engine.record import Recorder
+from engine.reload import Reloader, sliced
+from engine.settle import Settled
+from engine.supervisor import Supervisor
+from engine.transport import Transport, make
+
+log = structlog.get_logger("interlock")
+
+GAP_EVERY = 0.05
+
+
+class Instance:
+    """One running gateway, of what was settled before it could start."""
+
+    def __init__(self, settled: Settled, data: DataDir, environ: Mapping[str, str]) -> None:
+        self.data = data
+        self._settled = settled
+        self._environ = environ
+        self._not_in_force = settled.not_in_force
+        self._supervisor = Supervisor()
+        self.metrics = Metrics()
+        self.http: Transport = make(environ)
+        clock, chance = SystemClock(), random.Random()  # noqa: S311 - it spreads load, it guards nothing
+        self.registry = Extensions(Deps(clock, chance, self.http, environ))
+        self.prices = Prices.bundled()
+        built = settled.build(self.registry, self.prices)
+        self.snapshot = built.snapshot
+        self.identity = Identity(Directory(settled.spec.general.master_key, built.callers), clock.time)
+        self.ledger = Ledger()
+        self.receiver = Receiver()
+        sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})
+        self.recorder = Recorder(self.ledger, self.metrics, self.receiver, clock.monotonic, (sink,))
+        self.gateway = Gateway(
+            self.identity, self.receiver, Forwarder(self.ledger, chance, clock.monotonic), self.recorder
+        )
+        self.inference = Inference(self.gateway, self.registry, lambda: self.snapshot, clock)
+        self.reloader = Reloader(settled.sources, settled.spec.files, self._apply, self.metrics)
+        self.limits = Limits()
+        self._listener: Listener | None = None
+
+    async def serve(self, sock: socket.socket, stop: asyncio.Event, drain: float) -> None:
+        """Answer on a socket until `stop` is set, then drain."""
+        loop = asyncio.get_running_loop()
+        runner = web.AppRunner(self._application(), access_log=None)
+        await runner.setup()
+        self._listener = Listener(self.inference.match, self.inference.serve, runner, self.limits)
+        self._gauges(self._listener)
+        for name, run in (
+            ("transport", self.http.run),
+            ("records", self.recorder.run),
+            ("limits", self.limits.run),
+            ("loop", self._watch_loop),
+        ):
+            self._supervisor.start(name, run)
+        if self._settled.sources.any:
+            self._start_reloading(loop)
+        server = await loop.create_server(self._listener, sock=sock, backlog=1024)
+        try:
+            await stop.wait()
+            log.info("draining", calls=self._listener.active, seconds=drain)
+            server.close()
+            await self._listener.drain(drain)
+        finally:
+            server.close()
+            await runner.cleanup()
+            await self._supervisor.stop()
+            await self.reloader.close()
+            await self.http.close()
+            self.recorder.close()
+
+    def _start_reloading(self, loop: asyncio.AbstractEventLoop) -> None:
+        loop.add_signal_handler(signal.SIGHUP, self.reloader.request, "SIGHUP")
+        for name, run in (
+            ("reload", self.reloader.run),
+            ("watch policies", self.reloader.watch_policies),
+            ("watch configuration", self.reloader.watch_config),
+            ("poll files", self.reloader.poll),
+        ):
+            self._supervisor.start(name, run)
+
+    async def _apply(self, outcome: Outcome) -> tuple[int, list[Problem]]:
+        """Put a compiled configuration in force between two calls, or return why not."""
+        assert outcome.loaded.spec is not None  # noqa: S101 - only what has no errors is applied
+        assert outcome.policies is not None  # noqa: S101 - only what has no errors is applied
+        unenforced = self._settled.unenforced(outcome.loaded.not_in_force)
+        if unenforced:
+            return self.snapshot.revision, unenforced
+        spec: ConfigSpec = self._settled.with_master_key(outcome.loaded.spec)
+        builder = Builder(spec, self.registry, self.prices)
+        built = await sliced(building(builder, self.snapshot.revision + 1, outcome.policies))
+        errors = [problem for problem in built.problems if problem.severity == "error"]
+        if errors:
+            return self.snapshot.revision, errors
+        directory = Directory(spec.general.master_key, built.callers)
+        # Rules and keys change together: nothing runs between these lines.
+        self.snapshot, self.identity.directory = built.snapshot, directory
+        self._not_in_force = outcome.loaded.not_in_force
+        return built.snapshot.revision, []
+
+    async def _reload(self, reason: str) -> tuple[int, dict[str, Any]]:
+        report = await self.reloader.reload(reason)
+        return 200 if report.good else 422, report.shown()
+
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[json.errors(self.registry.dialect("openai"), self.inference.match)])
+        application.add_routes(Health(self._state, self.metrics, lambda: self.snapshot).routes())
+        application.add_routes(Models(self.identity, lambda: self.snapshot, self.prices).routes())
+        application.add_routes(Config(self.identity, self._reload, lambda: self.snapshot).routes())
+        application.add_routes(planned.routes())
+        return application
+
+    def _state(self) -> dict[str, Any]:
+        draining = self._listener is not None and self._listener.draining
+        not_in_force: tuple[NotInForce, ...] = self._not_in_force
+        return {
+            "ready": not draining, "db": "Not connected", "cache": None, "litellm_version": __version__,
+            "success_callbacks": [], "revision": self.snapshot.revision, "policies": len(self.snapshot.policies),
+            "config_in_sync": self.reloader.last.good, "config_problems": len(self.reloader.last.problems),
+            "draining": draining, "components_down": dict(self._supervisor.crashed),
+            "accepted_not_in_force": [str(one) for one in not_in_force],
+        }  # fmt: skip
+
+    def _gauges(self, listener: Listener) -> None:
+        self.metrics.gauges = {
+            "interlock_calls_active": ("calls under way", lambda: listener.active),
+            "interlock_client_connections": ("open connections of clients", lambda: self.limits.open),
+            "interlock_upstream_connections": ("open connections to upstreams", lambda: self.http.connections),
+            "interlock_records_queued": ("records that wait to be written", lambda: self.recorder.queued),
+            "interlock_request_bytes_held": ("bytes of request bodies in memory", lambda: self.receiver.held),
+            "interlock_open_holds": ("holds neither settled nor released", lambda: self.ledger.open_holds),
+            "interlock_policies": ("policies in force", lambda: len(self.snapshot.policies)),
+            "interlock_revision": ("revision in force", lambda: self.snapshot.revision),
+        }
+
+    async def _watch_loop(self) -> None:
+        """Measure how late the event loop comes to a timer."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + GAP_EVERY
+            await asyncio.sleep(GAP_EVERY)
+            self.metrics.gap(max(0.0, loop.time() - due))

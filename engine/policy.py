@@ -1,0 +1,246 @@
+"""What a kind of policy is: the contract of every file in `policies/`.
+
+A kind is a frozen dataclass that inherits from `Policy`, reads its own fields of a document through a `Reader`, and
+takes part in a call by the hooks that it overrides. It compiles nothing and looks nothing up when a call comes: what a
+hook needs was decided in `read`. Policies are made in another process and sent here, so all they hold can be pickled.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+from engine.activation import Activation
+from engine.expr.program import Program
+from engine.expr.schema import BOOL, Type
+
+if TYPE_CHECKING:
+    from engine.snapshot import ModelGroup
+
+ROUTES = (
+    "chat",
+    "completions",
+    "embeddings",
+    "responses",
+    "images",
+    "audio",
+    "moderations",
+    "rerank",
+    "messages",
+    "pass-through",
+)
+"""What a call can be for: the values of `request.route` and `match.routes`."""
+
+Ref = tuple[str, ...]
+"""A path that an expression reads: `("llm", "params", "max_tokens")`."""
+
+
+class Phase(enum.StrEnum):
+    """When an expression is evaluated, which decides what it may read."""
+
+    REQUEST = "request"
+    ROUTED = "routed"
+    RESPONSE = "response"
+
+
+class Expression(NamedTuple):
+    """A compiled CEL expression and where it is written."""
+
+    program: Program
+    place: str
+    field: str
+
+
+class Effect(enum.StrEnum):
+    """What a rule is for."""
+
+    DENY = "deny"
+    REQUIRE = "require"
+    ALLOW = "allow"
+
+
+class Action(enum.StrEnum):
+    """What is done about a finding."""
+
+    DENY = "Deny"
+    WARN = "Warn"
+    AUDIT = "Audit"
+
+
+class Rule(NamedTuple):
+    """One condition for a call to go on.
+
+    It is an `expression`, or a `test` of the kind's own. `message` is said to the caller when the rule refuses, `says` computes it instead;
+    without either the policy's name must do.
+    """
+
+    name: str
+    effect: Effect
+    expression: Expression | None = None
+    test: Callable[[Activation], bool] | None = None
+    message: str = ""
+    says: Expression | None = None
+    status: int = 403
+
+
+class Direction(NamedTuple):
+    """Where a call is sent: to deployments with these tags (any of them, or all), or to another model.
+
+    Where no deployment has the tags, those tagged `default` answer; `else_all` lets every one answer if none is.
+    """
+
+    rule: str
+    tags: tuple[str, ...] = ()
+    match_any: bool = True
+    model: str = ""
+    else_all: bool = False
+
+
+class Edit(NamedTuple):
+    """One change of a request member; `path` leads into it, no `value` (`REMOVED`) takes it away."""
+
+    path: tuple[str, ...]
+    value: object
+
+
+REMOVED = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which calls a policy governs by what is known before anything is evaluated; an empty field matches all.
+
+    Names may hold `*`; `@name` in `models` is an access group.
+    """
+
+    models: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+    orgs: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What every policy has, whatever its kind.
+
+    `refs`, `loops` and `patterns` sum up all its expressions: what they read and how long they may take.
+    `digest` identifies the document's content.
+    """
+
+    kind: str
+    name: str
+    place: str
+    match: Match = Match()
+    conditions: tuple[tuple[str, Expression], ...] = ()
+    variables: tuple[tuple[str, Expression], ...] = ()
+    ignore_errors: bool = False
+    action: Action = Action.DENY
+    refs: frozenset[Ref] = frozenset()
+    loops: int = 0
+    patterns: int = 0
+    digest: str = ""
+
+
+class Reader(Protocol):
+    """Reads one mapping of a policy document, field by field.
+
+    A field that is asked for is known; one that nobody asked for is an error. A value of a wrong type is reported
+    with its place and read as absent, so that all problems of a document come at once.
+    """
+
+    def has(self, name: str) -> bool:
+        """Tell whether a field is written."""
+
+    def text(self, name: str, default: str = "") -> str:
+        """Read text."""
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Read true or false."""
+
+    def number(self, name: str, default: float = 0.0, *, least: float = 0.0, most: float = float("inf")) -> float:
+        """Read a number within bounds."""
+
+    def choice(self, name: str, choices: Sequence[str], default: str) -> str:
+        """Read one of some words."""
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Read a list of texts; one text alone is a list of it."""
+
+    def each(self, name: str) -> Sequence[Reader]:
+        """Read a list of mappings."""
+
+    def mapping(self, name: str) -> Reader:
+        """Read a mapping; an empty one when it is not there."""
+
+    def names(self) -> Sequence[str]:
+        """Name the fields that are written, for a mapping whose keys the user chooses."""
+
+    def cel(self, name: str, expects: Type = BOOL, *, phase: Phase = Phase.REQUEST) -> Expression | None:
+        """Compile an expression; None when it is not there or does not compile. A number or a flag is one, too."""
+
+    def fault(self, message: str, name: str = "") -> None:
+        """Report a problem of a field, or of the whole mapping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One policy document, compiled. A kind overrides what it takes part in.
+
+    The hooks are called for calls that `head` governs only, in the order of files and then names.
+    """
+
+    head: Head
+
+    @classmethod
+    def read(cls, head: Head, fields: Reader) -> Self:
+        """Read a kind's own fields; faults are reported to the reader, never raised."""
+        raise NotImplementedError
+
+    @classmethod
+    def reads(cls) -> frozenset[Ref]:
+        """Name what the hooks themselves read of an activation, beside expressions."""
+        return frozenset()
+
+    def rules(self) -> Sequence[Rule]:
+        """List the conditions for a call to go on."""
+        return ()
+
+    def admits(self, model: str, group: ModelGroup) -> bool:
+        """Tell whether a model may be called at all, as far as that does not depend on the call."""
+        del model, group
+        return True
+
+    def targets(self) -> Sequence[str]:
+        """Name the models that calls may be sent to; each must exist."""
+        return ()
+
+    def direct(self, activation: Activation) -> Direction | None:
+        """Choose where a call is sent; None leaves it to the next policy."""
+        del activation
+        return None
+
+    def edits(self, activation: Activation) -> Sequence[Edit]:
+        """Say what to change of a request's members."""
+        del activation
+        return ()
+
+    def log(self) -> Log | None:
+        """Say how calls are recorded."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """How a call is recorded: with content or its hash, not at all where one of `drops` holds, without what `mask` names."""
+
+    content: bool = False
+    drops: tuple[Expression, ...] = ()
+    mask: tuple[tuple[str, Expression | None], ...] = ()
+
+
+Kinds = Mapping[str, type[Policy]]

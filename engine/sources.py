@@ -1,0 +1,97 @@
+"""From the files of a configuration to all that can be made of them without a running gateway.
+
+This is what starts a gateway, what `check` does, and what the compiler process does for every reload.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from engine.config.documents import documents
+from engine.config.litellm import Loaded, load
+from engine.config.problems import Mark, Problem
+from engine.config.specs import ConfigSpec
+from engine.documents import find, load_documents, load_policies, read_stable
+from engine.governing import PolicySet
+from engine.policy import Policy
+
+Kind = Callable[[str], type[Policy]]
+
+
+class Sources(NamedTuple):
+    """Where a configuration is: LiteLLM's file, and a directory of policies."""
+
+    config: Path | None = None
+    policies: Path | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is any file at all."""
+        return self.config is not None or self.policies is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A configuration and its policies; fit for use only without errors among `problems`."""
+
+    loaded: Loaded
+    policies: PolicySet
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """What must be mended first."""
+        return tuple(problem for problem in self.problems if problem.severity == "error")
+
+
+def compile_sources(sources: Sources, environ: Mapping[str, str], kind: Kind, still: float = 0.0) -> Compiled:
+    """Read and compile everything; never raises for what is in a file. `still`: see `read_stable`."""
+    loaded = load(sources.config, environ)
+    problems = list(loaded.problems)
+    found: tuple[Policy, ...] = ()
+    if loaded.spec is not None:
+        own = load_documents(documents(loaded.spec), kind)
+        problems += [*own.problems, *_trusting(loaded.spec)]
+        found = own.policies
+    if sources.policies is not None:
+        texts, unread = read_stable(sources.policies, still)
+        written = load_policies(texts, kind)
+        problems += [*unread, *written.problems]
+        found += written.policies
+    return Compiled(loaded, PolicySet(found), tuple(problems))
+
+
+def _trusting(spec: ConfigSpec) -> list[Problem]:
+    """Warn of a setting by which clients choose deployments."""
+    if not spec.router.enable_tag_filtering:
+        return []
+    message = (
+        "any client's tags choose deployments; a TagRouting policy with `byTags: true` heeds `allowed_tags` of keys"
+    )
+    mark = Mark(spec.files[0], 1, 1) if spec.files else None
+    return [Problem("warning", mark, "router_settings.enable_tag_filtering", message)]
+
+
+Seen = dict[str, tuple[int, int, int]]
+
+
+def look(sources: Sources, files: tuple[str, ...]) -> Seen:
+    """Return what tells whether a file has changed, for every file of a configuration; what is gone is left out."""
+    paths = list(files)
+    if sources.policies is not None:
+        try:
+            paths += [path for _, path in find(sources.policies)]
+        except OSError:
+            paths.append(os.fspath(sources.policies))
+    seen: Seen = {}
+    for path in paths:
+        try:
+            stat = os.stat(path)  # noqa: PTH116 - names here are text throughout
+        except OSError:
+            continue
+        seen[path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+    return seen

@@ -1,0 +1,70 @@
+"""The variables of CEL: what each holds, in which phase it is there, and how it is made from a call.
+
+`request`, `source`, `apiKey`, `endUser` have all their fields always, empty where nothing is known. What a client may
+leave out (`llm.params`, `llmRequest`, `jwt`, metadata) is absent then, never null. Names are agentgateway's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from engine.expr.schema import (
+    BOOL,
+    DOUBLE,
+    DYN,
+    INT,
+    STRING,
+    TIMESTAMP,
+    Schema,
+    Type,
+    list_of,
+    map_of,
+    record,
+)
+
+OPEN = map_of(STRING, DYN)
+"""A JSON object of which nothing is known."""
+_STRINGS = list_of(STRING)
+
+ALWAYS: Mapping[str, Type] = {
+    "request": record(
+        method=STRING, path=STRING, host=STRING, route=STRING, headers=map_of(STRING, STRING),
+        query=map_of(STRING, STRING), tags=_STRINGS, time=TIMESTAMP,
+    ),
+    "source": record(address=STRING, port=INT),
+    "apiKey": record(
+        id=STRING, alias=STRING, user=STRING, team=STRING, org=STRING, project=STRING, role=STRING, models=_STRINGS,
+        tags=_STRINGS, metadata=OPEN,
+    ),
+    "endUser": record(id=STRING, blocked=BOOL, metadata=OPEN),
+    "jwt": OPEN,
+    "llm": record(
+        requestModel=STRING, model=STRING, streaming=BOOL, prompt=list_of(record(role=STRING, content=STRING)),
+        params=OPEN, tools=list_of(record(name=STRING)),
+        estimate=record(inputTokens=INT, outputTokens=INT, cost=DOUBLE),
+    ),
+    "llmRequest": OPEN,
+    "metadata": OPEN,
+    "env": record(podName=STRING, namespace=STRING, gateway=STRING),
+    "now": TIMESTAMP,
+}  # fmt: skip
+
+_BACKEND = record(id=STRING, group=STRING, provider=STRING, tags=_STRINGS, region=STRING)
+_LATER = {
+    "backend": "`backend` is known only once a deployment is chosen",
+    "response": "`response` is known only after the call",
+    "mcp": "`mcp` is there for MCP calls only",
+    "budget": "`budget` needs a Budget policy",
+}
+
+REQUEST = Schema(ALWAYS, _LATER)
+"""What rules, routes and transforms may read."""
+ROUTED = Schema({**ALWAYS, "backend": _BACKEND}, _LATER)
+"""What may be read once a deployment is chosen, as records are."""
+
+
+def with_variables(schema: Schema, declared: Mapping[str, Type]) -> Schema:
+    """Add a policy's own variables, as fields of `variables`."""
+    if not declared:
+        return schema
+    return Schema({**schema.variables, "variables": record(**declared)}, schema.elsewhere)
