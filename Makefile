@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SRC := engine policies adapters bench tests
+CASES := ../shared/conformance/cel.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak test-heavy check bench bench-full wheel constraints clean
+.PHONY: help demo test soak test-heavy check conformance bench bench-full wheel constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -33,6 +34,9 @@ check: $(STAMP) ## lint, types, import law
 	$(BIN)/ruff format --check $(SRC)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+conformance: $(STAMP) ## run the CEL specification's cases (CASES=FILE, JSON Lines)
+	$(BIN)/python -m tests.engine.expr.conformance $(CASES)
 
 bench: $(STAMP) ## measure beside a bare aiohttp proxy and nginx, in one run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import policies
 from bench.shapes import MODEL
 
 DIRECT = "direct"
@@ -78,6 +79,11 @@ def _interlock(name: str, site: Site, port: int) -> list[str]:
     return [*command, "--data", str(place / "data"), "--host", "127.0.0.1"]
 
 
+def _with_policies(name: str, site: Site, port: int) -> list[str]:
+    command = _interlock(name, site, port)
+    return [*command, "--policies", str(policies.write(site.directory / name / "policies"))]
+
+
 _NGINX = """\
 daemon off; worker_processes 1; pid {place}/pid; error_log stderr; {user}
 events {{ worker_connections 4096; }}
@@ -113,5 +119,6 @@ ROWS: dict[str, Callable[[str, Site, int], list[str]]] = {
     "bare": _bare,
     "bare2": _bare,
     "interlock": _interlock,
+    "policies": _with_policies,
     "nginx": _nginx,
 }

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from engine.call import Call, Usage
+from engine.call import Call, Caller, Usage
+from engine.expr.runtime import ABSORBED
 from engine.expr.values import Timestamp
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ CONTENT = frozenset(
 """Members of a body that are not parameters."""
 OUTPUT_TOKENS = 4096
 """Assumed of an answer that neither client nor price list bounds."""
+TAGGED = frozenset({"tags", "metadata", "litellm_metadata"})
+"""Members that may hold tags."""
 NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
 
@@ -42,17 +45,25 @@ _decode = msgspec.json.Decoder().decode
 class Needs:
     """Which fields of which variables are read: built once for the policies that govern a kind of call."""
 
-    __slots__ = ("_fields", "params")
+    __slots__ = ("_fields", "costs", "makers", "params")
 
     def __init__(self, refs: Iterable[Ref]) -> None:
         fields: dict[str, set[str]] = {}
         params: set[str] = set()
+        refs = tuple(refs)
         for variable, *path in refs:
             fields.setdefault(variable, set()).add(path[0] if path else "*")
             if variable == "llm" and path[:1] == ["params"]:
                 params.add(path[1] if len(path) > 1 else "*")
         self._fields = {name: ALL if "*" in read else frozenset(read) for name, read in fields.items()}
         self.params = ALL if "*" in params or self.of("llm") is ALL else frozenset(params)
+        self.costs = any(("llm", "estimate", "cost")[: len(ref)] == ref for ref in refs)
+        """Whether the estimated cost is read."""
+        self.makers = {
+            variable: tuple((name, make) for name, make in made.items() if self.of(variable) is ALL or name in read)
+            for variable, made in FIELDS.items()
+            if (read := self.of(variable))
+        }
 
     def of(self, variable: str) -> frozenset[str]:
         """Return the fields that are read of a variable."""
@@ -75,23 +86,24 @@ class Activation(dict[str, Any]):
         self.needs = needs
 
     def __missing__(self, name: str) -> Any:
-        make = _MAKERS.get(name)
-        if make is None:
-            raise KeyError(name)
-        value = self[name] = make(self.call, self.needs)
+        call, needs = self.call, self.needs
+        fields = needs.makers.get(name)
+        value = (
+            {field: make(call, needs) for field, make in fields} if fields is not None else _WHOLE[name](call, needs)
+        )
+        self[name] = value
         return value
 
-    def copy_with(self, **variables: Any) -> Activation:
-        """Return a copy in which some variables are others."""
-        copied = Activation(self.call, self.needs)
-        copied.update(self)
-        copied.update(variables)
-        return copied
+    def settle(self) -> None:
+        """Make what is read of the body, before a change to it: expressions see the request as it came."""
+        for name in ("request", "endUser", "llm", "llmRequest"):
+            if self.needs.of(name):
+                with suppress(*ABSORBED):
+                    _ = self[name]
 
 
-def caller_view(call: Call) -> dict[str, Any]:
+def caller_view(caller: Caller | None) -> dict[str, Any]:
     """Return `apiKey`, made once for each caller."""
-    caller = call.caller
     if caller is None:
         return _NOBODY
     if caller.view is None:
@@ -105,11 +117,13 @@ def caller_view(call: Call) -> dict[str, Any]:
 
 def client_tags(call: Call) -> list[str]:
     """List the tags that a client sent, in a header or in the body, each once."""
-    found: list[str] = []
     header = call.headers.get("x-litellm-tags")
-    if header:
-        found += [tag for part in header.split(",") if (tag := part.strip())]
     members = call.members
+    if not header and not TAGGED & members.keys():
+        return []
+    found: list[str] = []
+    if header:
+        found += [tag for part in header.split(",") if (tag := part.strip()) and tag.isprintable()]
     if "tags" in members:
         found += _tags(_decode(members["tags"]))
     for name in ("metadata", "litellm_metadata"):
@@ -128,57 +142,32 @@ def _tags(value: object) -> list[str]:
     return [value] if isinstance(value, str) else []
 
 
-def _request(call: Call, needs: Needs) -> dict[str, Any]:
-    read = needs.of("request")
-    every = read is ALL
-    view: dict[str, Any] = {"method": call.method, "path": call.path, "route": call.route.operation}
-    view["host"] = call.headers.get("host", "")
-    view["time"] = _now(call, needs)
-    if every or "tags" in read:
-        view["tags"] = client_tags(call)
-    if every or "headers" in read:
-        hidden = HIDDEN | {call.snapshot.settings.key_header}
-        view["headers"] = {name: value for name, value in call.headers.items() if name not in hidden}
-    if every or "query" in read:
-        pairs = parse_qsl(call.source.target.partition("?")[2], keep_blank_values=True, max_num_fields=100)
-        view["query"] = {name: value for name, value in pairs if name != "key"}
-    return view
+def _headers(call: Call, needs: Needs) -> dict[str, str]:
+    del needs
+    hidden = HIDDEN | {call.snapshot.settings.key_header}
+    return {name: value for name, value in call.headers.items() if name not in hidden}
 
 
-def _llm(call: Call, needs: Needs) -> dict[str, Any]:
-    read = needs.of("llm")
-    every = read is ALL
-    view: dict[str, Any] = {
-        "requestModel": call.model_asked,
-        "model": call.group.name if call.group else "",
-        "streaming": call.stream,
-    }
-    if every or "params" in read:
-        view["params"] = _params(call, needs.params)
-    if every or "prompt" in read:
-        view["prompt"] = call.route.dialect.prompt(call.members)
-    if every or "tools" in read:
-        view["tools"] = call.route.dialect.tools(call.members)
-    if every or "estimate" in read:
-        view["estimate"] = _estimate(call)
-    return view
+def _query(call: Call, needs: Needs) -> dict[str, str]:
+    del needs
+    pairs = parse_qsl(call.source.target.partition("?")[2], keep_blank_values=True, max_num_fields=100)
+    return {name: value for name, value in pairs if name != "key"}
 
 
-def _params(call: Call, wanted: frozenset[str]) -> dict[str, Any]:
-    members = call.members
+def _params(call: Call, needs: Needs) -> dict[str, Any]:
+    members, wanted = call.members, needs.params
     names = members.keys() - CONTENT if wanted is ALL else wanted & members.keys()
     return {name: _decode(raw) for name in names if (raw := members[name]) != NULL}
 
 
-def _estimate(call: Call) -> dict[str, Any]:
+def _estimate(call: Call, needs: Needs) -> dict[str, Any]:
     """Guess what a call will take, before a tokenizer or an answer is there: four bytes a token."""
     asked = call.body_size // 4
     price = call.group.deployments[0].price if call.group and call.group.deployments else None
-    limits = [_decode(call.members[name]) for name in LENGTHS if name in call.members]
-    answered = min([limit for limit in limits if type(limit) is int] or [OUTPUT_TOKENS])
-    if price is not None and price.max_output_tokens:
-        answered = min(answered, price.max_output_tokens) if limits else price.max_output_tokens
-    cost = price.cost(Usage(asked, answered)) / 1e9 if price is not None else 0.0
+    limits = [limit for name in LENGTHS if name in call.members and type(limit := _decode(call.members[name])) is int]
+    most = price.max_output_tokens if price is not None else None
+    answered = min(*limits, most or limits[0]) if limits else most or OUTPUT_TOKENS
+    cost = price.cost(Usage(asked, answered)) / 1e9 if price is not None and needs.costs else 0.0
     return {"inputTokens": asked, "outputTokens": answered, "cost": cost}
 
 
@@ -188,25 +177,16 @@ def _llm_request(call: Call, needs: Needs) -> dict[str, Any]:
     return {name: _decode(raw) for name in names if (raw := call.members[name]) != NULL}
 
 
-def _source(call: Call, needs: Needs) -> dict[str, Any]:
-    del needs
-    return {"address": call.address, "port": call.source.port}
-
-
-def _end_user(call: Call, needs: Needs) -> dict[str, Any]:
+def _end_user(call: Call, needs: Needs) -> str:
     del needs
     raw = call.members.get("user")
-    return {"id": _decode(raw) if raw is not None and raw != NULL else "", "blocked": False, "metadata": {}}
+    said = _decode(raw) if raw is not None and raw != NULL else ""
+    return said if isinstance(said, str) else ""
 
 
 def _now(call: Call, needs: Needs) -> Timestamp:
     del needs
     return Timestamp(int(call.time * 1_000_000_000))
-
-
-def _env(call: Call, needs: Needs) -> Mapping[str, str]:
-    del call, needs
-    return _ENV
 
 
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -219,17 +199,38 @@ _ENV = {
     "namespace": os.environ.get("POD_NAMESPACE", ""),
     "gateway": os.environ.get("INTERLOCK_NAME", "interlock"),
 }
-_MAKERS: Mapping[str, Callable[[Call, Needs], Any]] = MappingProxyType(
-    {
-        "request": _request,
-        "source": _source,
-        "apiKey": lambda call, _: caller_view(call),
-        "endUser": _end_user,
-        "jwt": lambda *_: {},
-        "llm": _llm,
-        "llmRequest": _llm_request,
-        "metadata": lambda *_: {},
-        "env": _env,
-        "now": _now,
-    }
-)
+Make = Callable[[Call, Needs], Any]
+FIELDS: Mapping[str, Mapping[str, Make]] = {
+    "request": {
+        "method": lambda call, _: call.method,
+        "path": lambda call, _: call.source.target.partition("?")[0],
+        "host": lambda call, _: call.headers.get("host", ""),
+        "route": lambda call, _: call.route.operation,
+        "headers": _headers,
+        "query": _query,
+        "tags": lambda call, _: client_tags(call),
+        "time": _now,
+    },
+    "source": {"address": lambda call, _: call.address, "port": lambda call, _: call.source.port},
+    "endUser": {"id": _end_user, "blocked": lambda *_: False, "metadata": lambda *_: {}},
+    "llm": {
+        "requestModel": lambda call, _: call.model_asked,
+        "model": lambda call, _: call.group.name if call.group else "",
+        "streaming": lambda call, _: call.stream,
+        "params": _params,
+        "prompt": lambda call, _: call.route.dialect.prompt(call.members),
+        "tools": lambda call, _: call.route.dialect.tools(call.members),
+        "estimate": _estimate,
+    },
+}
+"""The variables whose fields are known: how each field is made."""
+_WHOLE: Mapping[str, Make] = {
+    "apiKey": lambda call, _: caller_view(call.caller),
+    "jwt": lambda *_: {},
+    "llmRequest": _llm_request,
+    "metadata": lambda *_: {},
+    "env": lambda *_: _ENV,
+    "now": _now,
+    **{name: lambda *_: {} for name in FIELDS},
+}
+"""The other variables; those of FIELDS too, of which a call's policies read nothing."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -30,7 +30,7 @@ from engine.errors import PolicyError
 from engine.expr.program import ERRORS
 from engine.expr.values import EvaluationError, LimitError
 from engine.governing import Bound, Judged, Plan
-from engine.policy import Action, Effect, Expression, Policy
+from engine.policy import Action, Direction, Effect, Expression, Policy, Rule
 
 log = structlog.get_logger("interlock")
 
@@ -38,6 +38,7 @@ LONG = 2_000_000
 """Nanoseconds of evaluating that are done on the loop."""
 SHOWN = 1000
 """Characters of a computed message."""
+_PRECEDENCE = tuple(Effect)
 
 
 async def check(call: Call) -> None:
@@ -71,33 +72,72 @@ def decide(call: Call, plan: Plan) -> None:
         decision.seconds = time.perf_counter() - started
 
 
-class _Verdict:
-    """The findings of all rules about one call."""
+class _Refusal(NamedTuple):
+    """One reason to refuse; `rule` is None where a policy could not be evaluated at all."""
 
-    __slots__ = ("allowed", "allowing", "decision", "refusals")
+    policy: str
+    rule: Rule | None
+    message: str
+    status: int
+
+    @property
+    def name(self) -> str:
+        """The rule's full name."""
+        return f"{self.policy}/{self.rule.name}" if self.rule is not None else self.policy
+
+    @property
+    def reason(self) -> str:
+        """What the caller is told."""
+        allows = self.rule is not None and self.rule.effect is Effect.ALLOW
+        default = (
+            f"no rule of policy `{self.policy}` allows this call" if allows else f"denied by policy `{self.policy}`"
+        )
+        return self.message or default
+
+
+class _Verdict:
+    """The findings of all rules about one call; `unmet` are the `allow` rules that do not hold."""
+
+    __slots__ = ("allowed", "decision", "refusals", "unmet")
 
     def __init__(self, decision: Decision) -> None:
         self.decision = decision
-        self.refusals: list[tuple[Bound, str]] = []
-        self.allowing = False
+        self.refusals: list[_Refusal] = []
+        self.unmet: list[Bound] = []
         self.allowed: list[str] = []
 
     def judge(self, plan: Plan) -> None:
         """Evaluate every rule and act on what they say together; raises PolicyError."""
+        decision = self.decision
         self.evaluate(plan.plain)
         for judged in plan.judged:
-            if _applies(judged.policy, self.decision):
-                if judged.policy.head.action is Action.DENY:
-                    self.evaluate(judged.rules)
-                else:
-                    _advise(judged, self.decision)
-        decision = self.decision
-        if self.allowing and not self.allowed:
-            self.refusals += [(bound, "") for bound in _allows(plan)]
-        if self.refusals:
-            decision.determining = list(dict.fromkeys(bound.name for bound, _ in self.refusals))
-            raise _refusal(self.refusals)
-        decision.determining = self.allowed
+            if judged.policy.head.action is Action.DENY:
+                self._judged(judged)
+        for judged in plan.judged:
+            if judged.policy.head.action is not Action.DENY and _applies(judged.policy, decision):
+                _advise(judged, decision, allowed=bool(self.allowed))
+        refusals = self.concluded(allowed=bool(self.allowed))
+        if refusals:
+            refusals.sort(key=lambda one: _rank(one, plan))
+            decision.determining = list(dict.fromkeys(refusal.name for refusal in refusals))
+            reasons = dict.fromkeys(refusal.reason for refusal in refusals)
+            raise PolicyError(refusals[0].status, "policy_denied", "; ".join(reasons))
+        decision.determining += self.allowed
+
+    def _judged(self, judged: Judged) -> None:
+        try:
+            applies = _applies(judged.policy, self.decision)
+        except PolicyError as error:
+            self.refusals.append(_Refusal(judged.policy.head.name, None, error.message, error.status))
+            return
+        if applies:
+            self.evaluate(judged.rules)
+
+    def concluded(self, *, allowed: bool) -> list[_Refusal]:
+        """Return all reasons to refuse: those found, and every `allow` where none held."""
+        if not allowed:
+            self.refusals += [_refused(bound, "") for bound in self.unmet]
+        return self.refusals
 
     def evaluate(self, rules: Iterable[Bound]) -> None:
         """Evaluate rules that can refuse."""
@@ -110,40 +150,40 @@ class _Verdict:
                 self._erred(bound, error)
                 continue
             if rule.effect is Effect.ALLOW:
-                self.allowing = True
                 if said is True:
                     self.allowed.append(bound.name)
                     told.append(Outcome(bound.name, "match"))
+                else:
+                    self.unmet.append(bound)
             elif said is not benign:
                 told.append(Outcome(bound.name, "match" if said else "miss"))
-                self.refusals.append((bound, _message(bound, activation, policy)))
+                self.refusals.append(_refused(bound, _message(bound, activation, policy)))
 
     def _erred(self, bound: Bound, error: BaseException) -> None:
         rule, policy = bound.rule, bound.policy
         what = _explained(rule.expression, error)
         self.decision.outcomes.append(Outcome(bound.name, "error", what))
         if rule.effect is Effect.ALLOW:
-            self.allowing = True
+            self.unmet.append(bound)
             return
         if policy.head.ignore_errors and not (rule.effect is Effect.DENY and isinstance(error, LimitError)):
             return
-        self.refusals.append((bound, f"policy `{policy.head.name}` could not be evaluated: {what}"))
+        self.refusals.append(_refused(bound, f"policy `{policy.head.name}` could not be evaluated: {what}"))
 
 
 def _routed(call: Call, decision: Decision) -> Plan:
     """Send a call where the first policy says that has a say; return the plan that governs it there."""
     asked = call.group
     for policy in decision.plan.routing:
-        if not _applies(policy, decision):
+        found = _direction(policy, decision)
+        if found is None:
             continue
-        try:
-            decision.direction = policy.direct(decision.activation)
-        except ERRORS as error:
-            _failed(policy, decision, error)
-        if decision.direction is not None:
-            decision.determining = [f"{policy.head.name}/{decision.direction.rule}"]
-            decision.outcomes.append(Outcome(decision.determining[0], "match"))
+        name = f"{policy.head.name}/{found.rule}"
+        decision.outcomes.append(Outcome(name, "match"))
+        if policy.head.action is Action.DENY:
+            decision.direction, decision.determining = found, [name]
             break
+        _warn(policy, name, f"would be sent to {found.model or ', '.join(found.tags)}", decision)
     direct(call, decision.direction)
     if call.group is asked:
         return decision.plan
@@ -152,11 +192,38 @@ def _routed(call: Call, decision: Decision) -> Plan:
     return plan
 
 
+def _direction(policy: Policy, decision: Decision) -> Direction | None:
+    """Ask one policy where to send a call, which it sees as `view` says."""
+    activation = decision.activation
+    view = policy.view(activation)
+    whole = {name: activation[name] for name in view}
+    activation.update(view)
+    try:
+        return policy.direct(activation) if _applies(policy, decision) else None
+    except ERRORS as error:
+        _failed(policy, decision, error)
+        return None
+    finally:
+        activation.update(whole)
+
+
 def _edited(policy: Policy, call: Call, decision: Decision) -> None:
     try:
-        for change in policy.edits(decision.activation):
-            edit(call, change)
-            decision.edits += 1
+        changes = policy.edits(decision.activation)
+        if policy.head.action is not Action.DENY:
+            if changes:
+                name = policy.head.name
+                decision.outcomes.append(Outcome(name, "match"))
+                changed = ", ".join(dict.fromkeys(".".join(change.path) for change in changes))
+                _warn(policy, name, f"would change {changed}", decision)
+            return
+        if changes and len(decision.plan.editing) > 1:
+            decision.activation.settle()
+        members = call.members.copy()
+        for change in changes:
+            edit(members, change)
+        call.members = members
+        decision.edits += len(changes)
     except ERRORS as error:
         _failed(policy, decision, error)
 
@@ -190,7 +257,7 @@ class Variables(dict[str, Any]):
     def __missing__(self, name: str) -> Any:
         expression = self._expressions[name]
         try:
-            value = self[name] = expression.program.evaluate(self._activation)
+            value = self[name] = expression.value(self._activation)
         except LimitError:
             raise
         except ERRORS as error:
@@ -203,41 +270,42 @@ def _failed(policy: Policy, decision: Decision, error: BaseException, expression
     head = policy.head
     what = _explained(expression, error)
     decision.outcomes.append(Outcome(head.name, "error", what))
-    if head.action is Action.DENY and not head.ignore_errors:
+    denies = isinstance(error, LimitError) and any(rule.effect is Effect.DENY for rule in policy.rules())
+    if head.ignore_errors and not denies:
+        return
+    said = f"policy `{head.name}` could not be evaluated: {what}"
+    if head.action is Action.DENY:
         decision.determining = [head.name]
-        raise PolicyError(403, "policy_denied", f"policy `{head.name}` could not be evaluated: {what}")
+        raise PolicyError(403, "policy_denied", said)
+    _warn(policy, head.name, said, decision)
 
 
-def _advise(judged: Judged, decision: Decision) -> None:
-    """Note what a policy that refuses nothing would have refused."""
-    head, activation = judged.policy.head, decision.activation
-    probe = Decision(decision.plan, activation)
+def _advise(judged: Judged, decision: Decision, *, allowed: bool) -> None:
+    """Note what a policy that refuses nothing would have refused; `allowed`: a rule in force allows the call."""
+    probe = Decision(decision.plan, decision.activation)
     verdict = _Verdict(probe)
     verdict.evaluate(judged.rules)
-    if verdict.allowing and not verdict.allowed:
-        verdict.refusals += [(bound, "") for bound in judged.rules if bound.rule.effect is Effect.ALLOW]
     decision.outcomes += probe.outcomes
-    if head.action is Action.WARN:
-        for bound, message in verdict.refusals:
-            said = f"{bound.name}: {message or 'would be refused'}"
-            decision.warnings.append(said)
-            log.warning("policy", finding=bound.name, call=activation.call.id)
+    for refusal in verdict.concluded(allowed=allowed or bool(verdict.allowed)):
+        _warn(judged.policy, refusal.name, refusal.message or "would be refused", decision)
 
 
-def _allows(plan: Plan) -> list[Bound]:
-    rules = (*plan.plain, *(bound for judged in plan.judged for bound in judged.rules))
-    return [bound for bound in rules if bound.rule.effect is Effect.ALLOW and bound.policy.head.action is Action.DENY]
+def _warn(policy: Policy, name: str, message: str, decision: Decision) -> None:
+    """Say what a policy that only warns has found."""
+    if policy.head.action is Action.WARN:
+        decision.warnings.append(f"{name}: {message}")
+        log.warning("policy", finding=name, call=decision.activation.call.id)
 
 
-def _refusal(refusals: list[tuple[Bound, str]]) -> PolicyError:
-    """Make the error that names every reason."""
-    reasons = []
-    for bound, message in refusals:
-        named = bound.policy.head.name
-        default = f"no rule of policy `{named}` allows this call" if bound.rule.effect is Effect.ALLOW else ""
-        reasons.append(message or default or f"denied by policy `{named}`")
-    first = refusals[0][0].rule
-    return PolicyError(first.status, "policy_denied", "; ".join(dict.fromkeys(reasons)))
+def _refused(bound: Bound, message: str) -> _Refusal:
+    return _Refusal(bound.policy.head.name, bound.rule, message, bound.rule.status)
+
+
+def _rank(refusal: _Refusal, plan: Plan) -> tuple[int, int]:
+    """Order refusals by the precedence of their rules, then as they are written."""
+    if refusal.rule is None:
+        return 0, -1
+    return _PRECEDENCE.index(refusal.rule.effect), plan.named.index(refusal.name)
 
 
 def _message(bound: Bound, activation: Activation, policy: Policy) -> str:
@@ -255,7 +323,9 @@ def _message(bound: Bound, activation: Activation, policy: Policy) -> str:
 
 def _explained(expression: Expression | None, error: BaseException) -> str:
     """Say what went wrong and where, without any value."""
-    if expression is None:
-        return str(error) if isinstance(error, EvaluationError | LimitError) else "an expression has no value here"
-    fault = expression.program.explain(error)
-    return f"{fault.message} ({expression.field} at {expression.place}, {fault.line}:{fault.column})"
+    notes = getattr(error, "__notes__", ())
+    if notes:
+        return str(notes[0])
+    if expression is not None:
+        return expression.explained(error)
+    return str(error) if isinstance(error, EvaluationError | LimitError) else "an expression has no value here"

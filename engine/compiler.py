@@ -17,7 +17,8 @@ import signal
 import struct
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -28,13 +29,15 @@ from engine.config.problems import Problem
 from engine.difference import Difference, State, difference, state
 from engine.extensions import kind
 from engine.governing import PolicySet
-from engine.policy import Policy
-from engine.sources import Compiled, Seen, Sources, compile_sources, look
+from engine.sources import Seen, Sources, compile_sources, look
 
 log = structlog.get_logger("interlock")
 
 PART = 16
-"""Policies in one part."""
+"""Entries of a list in one part."""
+POLICIES = "policies"
+SLICED = ("deployments", "keys", "teams", "users")
+"""The lists of a configuration that may be long."""
 SLICE = 0.002
 """Seconds of unpickling before others have the event loop."""
 PATIENCE = 60.0
@@ -116,15 +119,19 @@ class Compiler:
     async def _linked(self, parts: list[bytes]) -> Outcome:
         """Unpickle the parts, a slice at a time."""
         loaded, problems, changed, index, seen = pickle.loads(parts[0])  # noqa: S301 - our own process wrote it
-        policies: list[Policy] = []
+        lists: dict[str, list[Any]] = {POLICIES: [], **{name: [] for name in SLICED}}
         began = time.perf_counter()
         for part in parts[1:]:
-            policies += pickle.loads(part)  # noqa: S301 - our own process wrote it
+            name, entries = pickle.loads(part)  # noqa: S301 - our own process wrote it
+            lists[name] += entries
             if time.perf_counter() - began > SLICE:
                 await self._breathe()
                 began = time.perf_counter()
-        linked = PolicySet(policies, index) if index is not None else None
-        return Outcome(loaded, problems, changed, linked, seen)
+        if index is None:
+            return Outcome(loaded, problems, changed, None, seen)
+        whole = loaded.spec.model_copy(update={name: tuple(lists[name]) for name in SLICED})
+        linked = PolicySet(lists[POLICIES], index)
+        return Outcome(replace(loaded, spec=whole), problems, changed, linked, seen)
 
 
 class Worker:
@@ -151,8 +158,10 @@ class Worker:
             changed = difference(self._last, now)
         self._last, self._files = now, spec.files
         self._known = seen if self._files else look(self._sources, self._files)
-        first = _pickled((compiled.loaded, compiled.problems, changed, compiled.policies.index, seen))
-        return [first, *_parts(compiled)]
+        rest = replace(compiled.loaded, spec=spec.model_copy(update=dict.fromkeys(SLICED, ())))
+        first = _pickled((rest, compiled.problems, changed, compiled.policies.index, seen))
+        lists = {POLICIES: compiled.policies.policies, **{name: getattr(spec, name) for name in SLICED}}
+        return [first, *(part for name, entries in lists.items() for part in _parts(name, entries))]
 
     def _await_missing(self) -> None:
         """Wait until what is gone has been gone for long enough to be deleted, or is back."""
@@ -161,9 +170,8 @@ class Worker:
             time.sleep(0.02)
 
 
-def _parts(compiled: Compiled) -> list[bytes]:
-    policies = compiled.policies.policies
-    return [_pickled(policies[at : at + PART]) for at in range(0, len(policies), PART)]
+def _parts(name: str, entries: Sequence[Any]) -> list[bytes]:
+    return [_pickled((name, entries[at : at + PART])) for at in range(0, len(entries), PART)]
 
 
 def _pickled(value: Any) -> bytes:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from msgspec import Raw
 
 from engine.activation import Activation
-from engine.expr.values import Duration, Timestamp
-from engine.policy import Direction, Ref
+from engine.policy import Direction
 
 if TYPE_CHECKING:
     from engine.governing import Plan
 
-CONTENT = frozenset({("llm", "prompt"), ("llm", "completion"), ("response", "body")})
-"""What is content: recorded by its hash and size."""
 LONGEST = 256
 """Characters of one recorded value; a longer one is recorded by its hash."""
 
@@ -53,26 +50,36 @@ class Decision:
 
     def outcomes_text(self) -> Raw:
         """Write what every rule said: those that said what they usually say by name alone."""
+        if not self.outcomes:
+            return Raw(self.plan.quiet)
         told = {outcome.name for outcome in self.outcomes}
-        quiet = [name for name in self.plan.named if name not in told] if told else self.plan.named
+        quiet = [name for name in self.plan.named if name not in told]
         listed = [dict(zip(Outcome._fields, outcome, strict=True)) for outcome in self.outcomes]
         return Raw(orjson.dumps({"quiet": quiet, "told": listed}))
 
     def read_text(self, *, content: bool, hidden: frozenset[str]) -> Raw:
         """Write what was read: every attribute's value, content by its hash unless it is wanted."""
-        values = {
-            ".".join(ref): value for ref, value in self._values(content=content) if not _hidden(".".join(ref), hidden)
-        }
-        return Raw(orjson.dumps(values, default=str))
-
-    def _values(self, *, content: bool) -> Iterator[tuple[Ref, Any]]:
-        for ref in sorted(self.plan.refs):
-            path = ref[: ref.index("*")] if "*" in ref else ref
-            value = _follow(self.activation, path)
-            if value is _ABSENT:
+        activation = self.activation
+        values: dict[str, Any] = {}
+        for read in self.plan.reads:
+            # What a caller is was perhaps read at load: rules that read nothing else are settled there.
+            value: Any = activation["apiKey"] if read.variable == "apiKey" else activation.get(read.variable, _ABSENT)
+            for step in read.path:
+                value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
+            if value is _ABSENT or (hidden and _hidden(read.name, hidden)):
                 continue
-            secret = path[:2] in CONTENT or path[0] == "llmRequest"
-            yield path, value if content or not (secret or _large(value)) else _hashed(value)
+            for inner in hidden:
+                if inner.startswith(f"{read.name}."):
+                    value = _without(value, inner[len(read.name) + 1 :])
+            if not content and (read.content or _large(value)):
+                value = _hashed(value)
+            values[read.name] = value
+        return Raw(_written(values))
+
+    def release(self) -> None:
+        """Let go of what was read, once it is recorded: it holds the call, which holds the decision."""
+        self.activation.clear()
+        del self.activation.call
 
 
 _ABSENT = object()
@@ -82,13 +89,28 @@ def _hidden(name: str, hidden: frozenset[str]) -> bool:
     return any(name == one or name.startswith(f"{one}.") for one in hidden)
 
 
-def _follow(activation: Activation, path: Ref) -> Any:
-    value: Any = activation.get(path[0], _ABSENT)
-    for step in path[1:]:
-        if not isinstance(value, dict) or step not in value:
-            return _ABSENT
-        value = value[step]
-    return int(value) if isinstance(value, Timestamp | Duration) else value
+def _plain(value: object) -> object:
+    """Write what JSON has no word for: times in nanoseconds, unsigned numbers as numbers, anything else as text."""
+    return int(value) if isinstance(value, int) else str(value)
+
+
+def _without(value: Any, name: str) -> Any:
+    """Return a value less what a path in it leads to; keys may hold dots themselves."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without(inner, name[len(key) + 1 :]) if name.startswith(f"{key}.") else inner
+        for key, inner in value.items()
+        if key != name
+    }
+
+
+def _written(value: Any) -> bytes:
+    """Write a value, an odd one too: clients send numbers beyond 64 bits, and headers that are not UTF-8."""
+    try:
+        return orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS)
+    except TypeError:
+        return json.dumps(value, default=_plain).encode()
 
 
 def _large(value: Any) -> bool:
@@ -96,5 +118,5 @@ def _large(value: Any) -> bool:
 
 
 def _hashed(value: Any) -> dict[str, Any]:
-    text = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else orjson.dumps(value, default=str)
+    text = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else _written(value)
     return {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}

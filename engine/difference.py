@@ -16,7 +16,7 @@ from engine.snapshot import ModelGroup
 
 MOST = 100
 """Names listed of each kind; a report is for people."""
-WORK = 2_000_000
+WORK = 200_000
 """Pairs of keys and models that are compared; beyond it the comparison is left out, and said to be."""
 
 Kind = Callable[[str], type[Policy]]
@@ -66,6 +66,11 @@ class State:
             if lists_admit(caller, name, group) and self.policies.admits(caller, name, group)
         }
 
+    def offer(self) -> tuple[object, ...]:
+        """Return what there is for all: models with their access groups, and the policies that name models."""
+        naming = [p.head.digest for p in self.policies.policies if type(p).admits is not Policy.admits]
+        return {name: group.access_groups for name, group in self.groups.items()}, sorted(naming)
+
 
 def state(spec: ConfigSpec, policies: PolicySet, kind: Kind) -> State:
     """Take of a configuration what is compared."""
@@ -85,6 +90,8 @@ def difference(old: State, new: State) -> Difference:
         removed=[name for name in old.digests if name not in new.digests],
     )
     both = [(old.callers[key], caller) for key, caller in new.callers.items() if key in old.callers]
+    if old.offer() == new.offer():
+        both = [(before, after) for before, after in both if _lists(before) != _lists(after)]
     found.compared = len(both) * max(len(new.groups), len(old.groups), 1) <= WORK
     for before, after in both if found.compared else ():
         had, has = old.models(before), new.models(after)
@@ -94,6 +101,11 @@ def difference(old: State, new: State) -> Difference:
         if had - has:
             found.loses[name] = sorted(had - has)
     return found
+
+
+def _lists(caller: Caller) -> tuple[object, ...]:
+    """Return what a caller's models depend on, beside what there is for all."""
+    return caller.models, caller.team_models, caller.alias, caller.user, caller.team, caller.org, caller.role
 
 
 def _digests(policies: tuple[Policy, ...]) -> Iterator[tuple[str, str]]:

@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
-from engine.call import Call
+from engine.body import Members
 from engine.errors import invalid_request
-from engine.expr.values import EvaluationError
+from engine.expr.values import EvaluationError, Uint
 from engine.policy import REMOVED, Edit
 
+NULL = Raw(b"null")
+ABSENT = object()
 
-def edit(call: Call, change: Edit) -> None:
+
+def edit(members: Members, change: Edit) -> None:
     """Make one change; raises ClientError 400 where a path leads into what is not an object."""
     name, *inner = change.path
-    members = call.members
     if not inner:
         if change.value is REMOVED:
             members.pop(name, None)
         else:
             members[name] = _encoded(change.value)
         return
-    if name not in members and change.value is REMOVED:
+    whole: Any = msgspec.json.decode(members.get(name, NULL))
+    if change.value is REMOVED:
+        if _removed(whole, inner):
+            members[name] = _encoded(whole)
         return
-    whole: Any = msgspec.json.decode(members[name]) if name in members else {}
-    holder = whole
+    whole = holder = {} if whole is None else whole
     for step in inner[:-1]:
         if not isinstance(holder, dict):
             break
-        holder = holder.setdefault(step, {})
+        if holder.get(step) is None:
+            holder[step] = {}
+        holder = holder[step]
     if not isinstance(holder, dict):
         raise invalid_request(f"`{'.'.join(change.path)}` cannot be set: what holds it is not an object", name)
-    if change.value is REMOVED:
-        holder.pop(inner[-1], None)
-    else:
-        holder[inner[-1]] = change.value
+    holder[inner[-1]] = change.value
     members[name] = _encoded(whole)
+
+
+def _removed(holder: Any, path: Sequence[str]) -> bool:
+    """Take away what a path leads to; False when there is no such thing."""
+    for step in path[:-1]:
+        holder = holder.get(step) if isinstance(holder, dict) else None
+    return isinstance(holder, dict) and holder.pop(path[-1], ABSENT) is not ABSENT
 
 
 def _encoded(value: object) -> Raw:
     try:
-        return Raw(msgspec.json.encode(value))
+        return Raw(msgspec.json.encode(value, enc_hook=_number))
     except (TypeError, ValueError, RecursionError):
         raise EvaluationError("the value of a transform is not a JSON value") from None
+
+
+def _number(value: object) -> int:
+    """Write an unsigned number; whatever else JSON does not know is refused."""
+    if isinstance(value, Uint):
+        return int(value)
+    raise TypeError

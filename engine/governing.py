@@ -8,14 +8,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.activation import Activation, Needs
+import orjson
+
+from engine.activation import Activation, Needs, caller_view
 from engine.call import Caller
+from engine.expr.program import ERRORS
 from engine.index import Index
-from engine.policy import Action, Effect, Log, Policy, Rule
+from engine.policy import Action, Effect, Log, Policy, Ref, Rule
 
 if TYPE_CHECKING:
     from engine.snapshot import ModelGroup
 
+CONTENT = (
+    ("llm", "prompt"), ("llm", "completion"), ("llm", "params", "prediction"), ("llm", "params", "suffix"),
+    ("llm", "params", "system"), ("llmRequest",), ("response", "body"),
+)  # fmt: skip
+"""What is content: recorded by its hash and size, and so is what holds it."""
 PLANS = 8192
 """Plans kept; beyond it the table starts anew."""
 SLOW = 300
@@ -43,24 +51,49 @@ class Judged(NamedTuple):
     rules: tuple[Bound, ...]
 
 
+class Read(NamedTuple):
+    """One attribute that is read: its name, the way to it, and whether it is content."""
+
+    name: str
+    variable: str
+    path: tuple[str, ...]
+    content: bool
+
+
 class Plan:
     """The policies that govern one kind of call, in order, and what all of them read.
 
-    `plain` are the rules that always apply and refuse; `judged` those of policies with conditions, variables or a
-    weaker action. `costs` is the nanoseconds that evaluating takes at most for each byte of the body.
+    `plain` are the rules that always apply and refuse, less those that caller, route and model alone decide, and decide
+    well; `judged` those of policies with conditions, variables or a weaker action. `costs` is the nanoseconds that
+    evaluating takes at most for each byte of the body.
     """
 
-    __slots__ = ("costs", "editing", "judged", "named", "needs", "plain", "policies", "refs", "routing")
+    __slots__ = (
+        "costs",
+        "editing",
+        "judged",
+        "named",
+        "needs",
+        "plain",
+        "policies",
+        "quiet",
+        "reads",
+        "refs",
+        "routing",
+    )
 
-    def __init__(self, policies: Sequence[Policy]) -> None:
+    def __init__(self, policies: Sequence[Policy], settled: Callable[[Bound], bool] = lambda _: False) -> None:
         self.policies = tuple(policies)
         bound = [(policy, _bind(policy)) for policy in policies if type(policy).rules is not Policy.rules]
-        self.plain = tuple(rule for policy, rules in bound if _plain(policy) for rule in rules)
+        self.plain = tuple(rule for policy, rules in bound if _plain(policy) for rule in rules if not settled(rule))
         self.judged = tuple(Judged(policy, rules) for policy, rules in bound if not _plain(policy))
         self.named = tuple(rule.name for _, rules in bound for rule in rules)
+        self.quiet = orjson.dumps({"quiet": self.named, "told": ()})
+        """What is recorded where every rule said what it usually says."""
         self.routing = tuple(policy for policy in policies if type(policy).direct is not Policy.direct)
         self.editing = tuple(policy for policy in policies if type(policy).edits is not Policy.edits)
         self.refs = frozenset(ref for policy in policies for ref in policy.head.refs)
+        self.reads = tuple(dict.fromkeys(map(_read, sorted(self.refs))))
         self.needs = Needs(self.refs)
         self.costs = _costs(policies) if self.needs.body() else 0.0
 
@@ -103,7 +136,8 @@ class PolicySet:
             if len(self._plans) >= PLANS:
                 self._plans.clear()
             chosen = self.index.governing(caller, model, group) & self.index.routes.select((operation,))
-            plan = self._plans[key] = Plan([policy for at, policy in enumerate(self.policies) if chosen >> at & 1])
+            governing = [policy for at, policy in enumerate(self.policies) if chosen >> at & 1]
+            plan = self._plans[key] = Plan(governing, Standing(caller, operation, model, group).settles)
         return plan
 
     def admits(self, caller: Caller, model: str, group: ModelGroup) -> bool:
@@ -112,8 +146,48 @@ class PolicySet:
         return all(
             policy.admits(model, group)
             for at, policy in enumerate(self.policies)
-            if chosen >> at & 1 and _plain(policy) and not policy.head.match.routes
+            if chosen >> at & 1
+            and policy.head.action is Action.DENY
+            and not policy.head.conditions
+            and not policy.head.match.routes
         )
+
+
+class Standing:
+    """What caller, route and model alone decide: rules that read nothing else are evaluated once for all their calls."""
+
+    def __init__(self, caller: Caller | None, operation: str, model: str, group: ModelGroup | None) -> None:
+        self._model = model
+        self._group = group
+        self._facts = {
+            "apiKey": caller_view(caller),
+            "request": {"route": operation},
+            "llm": {"model": group.name if group is not None else ""},
+        }
+
+    def settles(self, bound: Bound) -> bool:
+        """Tell whether a rule has nothing to say about any call of this kind."""
+        rule = bound.rule
+        if rule.effect is Effect.ALLOW:
+            return False
+        if rule.standing:
+            return self._group is not None and bound.policy.admits(self._model, self._group)
+        if rule.expression is None or not all(map(_stands, rule.expression.program.refs)):
+            return False
+        try:
+            return rule.expression.program.evaluate(self._facts) is bound.benign
+        except ERRORS:
+            return False
+
+
+def _stands(ref: Ref) -> bool:
+    return ref[0] == "apiKey" or ref[:2] in {("request", "route"), ("llm", "model")}
+
+
+def _read(ref: Ref) -> Read:
+    path = ref[: ref.index("*")] if "*" in ref else ref
+    content = any(path[: len(one)] == one[: len(path)] for one in CONTENT)
+    return Read(".".join(path), path[0], path[1:], content)
 
 
 def _bind(policy: Policy) -> tuple[Bound, ...]:

@@ -46,7 +46,7 @@ class Index:
         return (
             self._all
             & self.models.select(names)
-            & who["key"].select((caller.key_hash, caller.alias))
+            & who["key"].select((caller.alias,), caller.key_hash)
             & who["user"].select((caller.user,))
             & who["team"].select((caller.team,))
             & who["org"].select((caller.org,))
@@ -70,12 +70,12 @@ class Selector:
                 table = self._patterns if "*" in name else self._exact
                 table[name] = table.get(name, 0) | 1 << at
 
-    def select(self, names: Iterable[str]) -> int:
-        """Return the policies that select one of these names, and those that do not care."""
-        chosen = self._every
+    def select(self, names: Iterable[str], exact: str = "") -> int:
+        """Return the policies that select one of these names, and those that do not care; no pattern meets `exact`."""
+        chosen = self._every | self._exact.get(exact, 0)
         for name in names:
             chosen |= self._exact.get(name, 0)
             for pattern, mask in self._patterns.items():
-                if name and matches(pattern, name):
+                if name and (name[0] == "@") == (pattern[0] == "@") and matches(pattern, name):
                     chosen |= mask
         return chosen

@@ -10,10 +10,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from engine.activation import Activation
-from engine.expr.program import Program
+from engine.expr.program import ERRORS, Program
 from engine.expr.schema import BOOL, Type
 
 if TYPE_CHECKING:
@@ -52,6 +53,19 @@ class Expression(NamedTuple):
     place: str
     field: str
 
+    def value(self, activation: Activation) -> Any:
+        """Evaluate within a hook; an error that leaves the hook says where it comes from."""
+        try:
+            return self.program.evaluate(activation)
+        except ERRORS as error:
+            error.add_note(self.explained(error))
+            raise
+
+    def explained(self, error: BaseException) -> str:
+        """Say what went wrong and where, without any value."""
+        fault = self.program.explain(error)
+        return f"{fault.message} ({self.field} at {self.place}, {fault.line}:{fault.column})"
+
 
 class Effect(enum.StrEnum):
     """What a rule is for."""
@@ -83,6 +97,8 @@ class Rule(NamedTuple):
     message: str = ""
     says: Expression | None = None
     status: int = 403
+    standing: bool = False
+    """Whether the model alone decides, so that `Policy.admits` answers for the rule."""
 
 
 class Direction(NamedTuple):
@@ -106,6 +122,7 @@ class Edit(NamedTuple):
 
 
 REMOVED = object()
+NO_VARIABLES: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +235,11 @@ class Policy:
     def targets(self) -> Sequence[str]:
         """Name the models that calls may be sent to; each must exist."""
         return ()
+
+    def view(self, activation: Activation) -> Mapping[str, Any]:
+        """Say which variables look different to `direct`, the conditions and variables of this policy."""
+        del activation
+        return NO_VARIABLES
 
     def direct(self, activation: Activation) -> Direction | None:
         """Choose where a call is sent; None leaves it to the next policy."""

@@ -45,7 +45,9 @@ def loose(found: object) -> list[Said]:
 
 def tools(members: Mapping[str, msgspec.Raw]) -> list[Said]:
     """List the tools that a request offers, by name; one without a name by its type."""
-    found = []
+    found: list[Said] = []
+    if "tools" not in members and "functions" not in members:
+        return found
     for name in ("tools", "functions"):
         listed = read(members, name)
         for one in listed if isinstance(listed, list) else ():

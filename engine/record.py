@@ -113,12 +113,14 @@ class Recorder:
             self._ledger.settle(call, call.hold, call.usage)
         duration = self._monotonic() - call.arrived
         self._metrics.observe(call, duration)
-        if _dropped(call):
-            return
-        if len(self._queue) < QUEUE:
+        if call.snapshot.policies.log.drops and _dropped(call):
+            pass
+        elif len(self._queue) < QUEUE:
             self._queue.append(self._encode(_record(call, duration)))
         else:
             self._metrics.records_dropped += 1
+        if call.decision is not None:
+            call.decision.release()
 
     async def run(self) -> None:
         """Write queued records until cancelled."""

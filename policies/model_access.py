@@ -73,7 +73,9 @@ class ModelAccess(Policy):
         if self.models is None:
             return self.written
         named = ", ".join(f"`{entry}`" for entry in self.models.entries) or "none"
-        listed = Rule("models", Effect.REQUIRE, test=self.models, message=f"the model is not one of {named}")
+        listed = Rule(
+            "models", Effect.REQUIRE, test=self.models, standing=True, message=f"the model is not one of {named}"
+        )
         return (listed, *self.written)
 
     def admits(self, model: str, group: ModelGroup) -> bool:
@@ -83,18 +85,20 @@ class ModelAccess(Policy):
 
 def _rule(at: int, entry: Reader) -> Rule | None:
     written = [effect for effect in Effect if entry.has(effect)]
+    message, says = entry.text("message"), entry.cel("messageExpression", STRING)
+    name = entry.text("name") or f"rules[{at}]"
+    status = entry.number("status", 403, least=STATUSES[0], most=STATUSES[1])
     if len(written) != 1:
         entry.fault("a rule is one of `deny`, `require` and `allow`")
         return None
     effect = written[0]
     expression = entry.cel(effect)
-    message, says = entry.text("message"), entry.cel("messageExpression", STRING)
-    name = entry.text("name") or f"rules[{at}]"
-    status = int(entry.number("status", 403, least=STATUSES[0], most=STATUSES[1]))
+    if status % 1:
+        entry.fault("must be a status such as 403", "status")
     if message and says is not None:
         entry.fault("`message` and `messageExpression` exclude each other", "messageExpression")
     if effect is Effect.ALLOW and (message or says is not None or entry.has("status")):
         entry.fault("an `allow` refuses nothing, so it has neither message nor status; give them to a `require`")
     if expression is None:
         return None
-    return Rule(name, effect, expression, None, message, says, status)
+    return Rule(name, effect, expression, None, message, says, int(status))

@@ -17,12 +17,12 @@ drawn by a hash of the call's id: the same call is always sent the same way.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from engine.activation import Activation
-from engine.policy import Direction, Expression, Head, Policy, Reader, Ref
+from engine.policy import NO_VARIABLES, Direction, Expression, Head, Policy, Reader, Ref
 
 HUNDRED = 100
 
@@ -64,16 +64,24 @@ class TagRouting(Policy):
         """Name the models that calls may be sent to."""
         return [route.direction.model for route in self.routes if route.direction.model]
 
+    def view(self, activation: Activation) -> Mapping[str, Any]:
+        """Hide the tags of a client that its key may not use."""
+        request = activation["request"]
+        if self.trust_client or not request["tags"]:
+            return NO_VARIABLES
+        caller = activation.call.caller
+        allowed = caller.allowed_tags if caller is not None else ()
+        return {"request": {**request, "tags": [tag for tag in request["tags"] if tag in allowed]}}
+
     def direct(self, activation: Activation) -> Direction | None:
         """Return the first route that holds and is drawn; then, if asked, the call's own tags."""
-        seen = activation if self.trust_client else _permitted(activation)
         call_id = activation.call.id
         for route in self.routes:
-            if route.when.program.evaluate(seen) and _drawn(route, call_id, self.head.name):
+            if route.when.value(activation) and _drawn(route, call_id, self.head.name):
                 return route.direction
         if not self.by_tags:
             return None
-        tags = tuple(dict.fromkeys((*activation["apiKey"]["tags"], *seen["request"]["tags"])))
+        tags = tuple(dict.fromkeys((*activation["apiKey"]["tags"], *activation["request"]["tags"])))
         return Direction("byTags", tags, self.match_any, else_all=not tags)
 
 
@@ -86,19 +94,11 @@ def _route(at: int, entry: Reader, *, match_any: bool) -> TagRoute | None:
     tags, model = target.texts("tags"), target.text("model")
     if bool(tags) == bool(model):
         entry.fault("a route leads to `tags` or to a `model`: give it one of them", "to")
-    weight = int(entry.number("weight", HUNDRED, least=1, most=HUNDRED))
-    return TagRoute(name, when, Direction(name, tags, match_any, model), weight) if when is not None else None
+    weight = entry.number("weight", HUNDRED, least=1, most=HUNDRED)
+    if weight % 1:
+        entry.fault("must be a whole number of percent", "weight")
+    return TagRoute(name, when, Direction(name, tags, match_any, model), int(weight)) if when is not None else None
 
 
 def _drawn(route: TagRoute, call_id: str, policy: str) -> bool:
     return route.weight == HUNDRED or zlib.crc32(f"{call_id}/{policy}/{route.name}".encode()) % HUNDRED < route.weight
-
-
-def _permitted(activation: Activation) -> Activation:
-    """Leave of the client's tags those that its key may use."""
-    tags = activation["request"]["tags"]
-    if not tags:
-        return activation
-    caller = activation.call.caller
-    allowed = caller.allowed_tags if caller is not None else ()
-    return activation.copy_with(request={**activation["request"], "tags": [tag for tag in tags if tag in allowed]})

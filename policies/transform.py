@@ -9,12 +9,12 @@
     metadata: {tier: '"trial"'}              # for later policies: `metadata.tier`
 
 An absent member stays absent under `clamp`, but for the limit of an answer's length: that is set to its `max`, under
-whichever of its names the client uses. `set` to `optional.none()` changes nothing.
+whichever of its names the client uses. `set` to `optional.none()` changes nothing, a bound of it does not bind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
@@ -26,7 +26,11 @@ from engine.expr.values import Duration, EvaluationError, Optional, Timestamp
 from engine.policy import REMOVED, Edit, Expression, Head, Policy, Reader
 
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-"""The names under which providers take the limit of an answer's length; a request has one of them."""
+"""The names under which providers take the limit of an answer's length; a client may send several."""
+TAKEN = {
+    "chat": LENGTHS[:2], "completions": LENGTHS[:1], "messages": LENGTHS[:1], "responses": LENGTHS[2:],
+}  # fmt: skip
+"""Those that a route's requests may have; the others have no such limit."""
 KEPT = {"model": "use TagRouting to send a call elsewhere", "stream": "only the client can choose it"}
 DEEPEST = 8
 
@@ -61,7 +65,7 @@ class Transform(Policy):
             for name in written.names()
             if (path := _path(name, written)) and (cel := written.cel(name, DYN))
         ]
-        drops = [path for name in fields.texts("drop") if (path := _path(name, fields))]
+        drops = [path for name in fields.texts("drop") if (path := _path(name, fields, "drop"))]
         bounds = [bound for name in clamps.names() if (bound := _clamp(name, clamps))]
         values = [(name, cel) for name in said.names() if (cel := said.cel(name, DYN))]
         return cls(head, tuple(settings), tuple(drops), tuple(bounds), tuple(values))
@@ -69,27 +73,28 @@ class Transform(Policy):
     def edits(self, activation: Activation) -> Sequence[Edit]:
         """Say what to change: settings first, then bounds, then what is dropped."""
         for name, cel in self.metadata:
-            activation["metadata"][name] = cel.program.evaluate(activation)
+            activation["metadata"][name] = cel.value(activation)
         edits = []
         for path, cel in self.settings:
-            value = cel.program.evaluate(activation)
+            value = cel.value(activation)
             if isinstance(value, Optional):
                 if not value.present:
                     continue
                 value = value.value
             edits.append(Edit(path, _plain(value)))
-        edits += [edit for clamp in self.clamps if (edit := _bounded(clamp, activation, edits))]
+        for clamp in self.clamps:
+            edits += list(_bounded(clamp, activation, edits))
         edits += [Edit(path, REMOVED) for path in self.drops]
         return edits
 
 
-def _path(name: str, fields: Reader) -> Path:
+def _path(name: str, fields: Reader, field: str = "") -> Path:
     path = tuple(name.split("."))
     if not all(path) or len(path) > DEEPEST:
-        fields.fault(f"`{name}` is no path of members; write `member` or `member.inner`", name)
+        fields.fault(f"`{name}` is no path of members; write `member` or `member.inner`", field or name)
         return ()
     if path[0] in KEPT:
-        fields.fault(f"`{path[0]}` is not changed by a Transform: {KEPT[path[0]]}", name)
+        fields.fault(f"`{path[0]}` is not changed by a Transform: {KEPT[path[0]]}", field or name)
         return ()
     return path
 
@@ -102,36 +107,52 @@ def _clamp(name: str, clamps: Reader) -> Clamp | None:
     return Clamp(path, least, most) if path else None
 
 
-def _bounded(clamp: Clamp, activation: Activation, edits: Sequence[Edit]) -> Edit | None:
-    """Move a number into its bounds; None where it is there already."""
-    path, value = _present(clamp.path, activation, edits)
-    least = clamp.least.program.evaluate(activation) if clamp.least else None
-    most = clamp.most.program.evaluate(activation) if clamp.most else None
-    if value is None:
-        return Edit(path, most) if most is not None and path[0] in LENGTHS and len(path) == 1 else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise EvaluationError(f"`{'.'.join(path)}` is not a number, so it cannot be clamped")
-    bounded: Any = value
-    if isinstance(least, int | float) and bounded < least:
-        bounded = least
-    if isinstance(most, int | float) and bounded > most:
-        bounded = most
-    return Edit(path, bounded) if bounded != value else None
+def _bounded(clamp: Clamp, activation: Activation, edits: Sequence[Edit]) -> Iterator[Edit]:
+    """Move numbers into their bounds; those that are there already are left alone."""
+    path = clamp.path
+    least, most = _bound(clamp.least, path, activation), _bound(clamp.most, path, activation)
+    length = len(path) == 1 and path[0] in LENGTHS
+    present = [(name, value) for name in _names(path) if (value := _present(name, activation, edits)) is not None]
+    for name, value in present:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise EvaluationError(f"`{'.'.join(name)}` is not a number, so it cannot be clamped")
+        bounded = value if least is None else max(value, least)
+        bounded = bounded if most is None else min(bounded, most)
+        if bounded != value:
+            yield Edit(name, bounded)
+    taken = TAKEN.get(activation.call.route.operation, ())
+    if length and taken and not present and most is not None:
+        yield Edit(path if path[0] in taken else taken[:1], most)
 
 
-def _present(path: Path, activation: Activation, edits: Sequence[Edit]) -> tuple[Path, Any]:
-    """Find a member as it will be sent, a limit of length under any of its names."""
+def _names(path: Path) -> Sequence[Path]:
+    """Name the members that a path stands for: a limit of length goes by any of its names."""
+    return [(name,) for name in LENGTHS] if len(path) == 1 and path[0] in LENGTHS else [path]
+
+
+def _bound(expression: Expression | None, path: Path, activation: Activation) -> float | None:
+    value = expression.value(activation) if expression is not None else None
+    if isinstance(value, Optional):
+        if not value.present:
+            return None
+        value = value.value
+    elif expression is None:
+        return None
+    if isinstance(value, bool | Timestamp | Duration) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
+        raise EvaluationError(f"a bound of `{'.'.join(path)}` is not a number")
+    return int(value) if path[-1] in LENGTHS or isinstance(value, int) else value
+
+
+def _present(path: Path, activation: Activation, edits: Sequence[Edit]) -> Any:
+    """Find a member as it will be sent; None when it is absent or null."""
     for edit in reversed(edits):
         if edit.path == path:
-            return path, edit.value
-    members = activation.call.members
-    if len(path) == 1 and path[0] in LENGTHS and path[0] not in members:
-        path = next(((name,) for name in LENGTHS if name in members), path)
-    raw = members.get(path[0])
+            return edit.value
+    raw = activation.call.members.get(path[0])
     value: Any = msgspec.json.decode(raw) if raw is not None else None
     for step in path[1:]:
         value = value.get(step) if isinstance(value, dict) else None
-    return path, value
+    return value
 
 
 def _plain(value: object) -> object:

@@ -8,10 +8,12 @@ Laws of this file:
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from stat import S_ISREG
 from typing import NamedTuple
 
 from engine.config.problems import Mark, Problem
@@ -63,6 +65,7 @@ def _walk(directory: str, seen: set[str]) -> Iterator[tuple[str, str]]:
 
 def read_stable(directory: str | os.PathLike[str], still: float = STILL) -> tuple[list[Source], list[Problem]]:
     """Read every policy file once none has changed for `still` seconds; never raises, problems are in the answer."""
+    gone: FileNotFoundError | None = None
     for _ in range(ATTEMPTS):
         try:
             found = find(directory)
@@ -75,18 +78,25 @@ def read_stable(directory: str | os.PathLike[str], still: float = STILL) -> tupl
         except FileNotFoundError as error:
             if not os.path.isdir(directory):  # noqa: PTH112 - names here are text throughout
                 return [], [_unreadable(os.fspath(directory), error)]
+            gone = error
+            time.sleep(still)
             continue
         except OSError as error:
             return [], [_unreadable(str(error.filename or directory), error)]
         if all(text is not None for text in texts):
             return _decoded([name for name, _ in found], [text or b"" for text in texts])
+        gone = None
         time.sleep(still)
+    if gone is not None:
+        return [], [_unreadable(str(gone.filename), gone)]
     message = "is being written all the time: it is read once it stands still"
     return [], [Problem("error", None, os.fspath(directory), message)]
 
 
 def _signature(path: str) -> Signature:
     stat = os.stat(path)  # noqa: PTH116 - names here are text throughout
+    if not S_ISREG(stat.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", path)
     return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 

@@ -40,7 +40,7 @@ class LoadedPolicies:
 
 def load_policies(sources: Iterable[Source], kind: Kind) -> LoadedPolicies:
     """Compile every document of some files, in their order; names are unique over all of them."""
-    policies: list[Policy] = []
+    policies: dict[str, Policy] = {}
     problems: list[Problem] = []
     for source in sources:
         lines = source.text.splitlines()
@@ -52,31 +52,31 @@ def load_policies(sources: Iterable[Source], kind: Kind) -> LoadedPolicies:
             problems += document.problems
             if document.value and not document.problems:
                 _add(policies, problems, Sheet(document, lines, source.path), kind)
-    return LoadedPolicies(tuple(policies), tuple(problems))
+    return LoadedPolicies(tuple(policies.values()), tuple(problems))
 
 
 def load_documents(documents: Iterable[tuple[Mapping[str, Any], Mark]], kind: Kind) -> LoadedPolicies:
     """Compile documents that another form of configuration was read into, each with where that stands."""
-    policies: list[Policy] = []
+    policies: dict[str, Policy] = {}
     problems: list[Problem] = []
     for value, mark in documents:
         _add(policies, problems, Sheet(Document(dict(value), {("kind",): mark}), (), mark.file), kind)
-    return LoadedPolicies(tuple(policies), tuple(problems))
+    return LoadedPolicies(tuple(policies.values()), tuple(problems))
 
 
-def _add(policies: list[Policy], problems: list[Problem], sheet: Sheet, kind: Kind) -> None:
+def _add(policies: dict[str, Policy], problems: list[Problem], sheet: Sheet, kind: Kind) -> None:
     policy = _compile(sheet, kind)
     problems += sheet.problems
     if policy is None:
         return
-    twin = next((other for other in policies if other.head.name == policy.head.name), None)
+    twin = policies.get(policy.head.name)
     if twin is not None:
         message = f"`{policy.head.name}` is already the name of {twin.head.place}; names are unique"
         problems.append(Problem("error", sheet.mark(("name",)), "name", message))
     elif len(policies) >= MOST:
         problems.append(Problem("error", sheet.mark(("kind",)), "", f"more than {MOST:,} policies"))
     else:
-        policies.append(policy)
+        policies[policy.head.name] = policy
 
 
 def _compile(sheet: Sheet, kind: Kind) -> Policy | None:
@@ -141,7 +141,7 @@ def _variables(fields: FieldReader, sheet: Sheet, schemas: dict[Phase, Any]) -> 
     variables = []
     for entry in fields.each("variables"):
         name, expression = entry.text("name"), entry.cel("expression", DYN)
-        if not name.isidentifier() or name in sheet.variables:
+        if not (name.isidentifier() and name.isascii()) or name in sheet.variables:
             entry.fault("needs a `name` of its own: letters, digits and `_`", "name")
         elif expression is None and not entry.has("expression"):
             entry.fault("needs an `expression`")

@@ -31,7 +31,8 @@ class Sheet:
     def mark(self, path: Path) -> Mark:
         """Return the place of a path, or of the nearest thing that holds it."""
         marks = self.document.marks
-        return next((mark for end in range(len(path), 0, -1) if (mark := marks.get(path[:end]))), Mark(self.file, 1, 1))
+        begin = next(iter(marks.values()), Mark(self.file, 1, 1))
+        return next((mark for end in range(len(path), 0, -1) if (mark := marks.get(path[:end]))), begin)
 
     def error(self, path: Path, message: str) -> None:
         """Report an error."""

@@ -67,7 +67,7 @@ class Checker(MacroVisits):
         found = self.names.find(node.at, node.name, absolute=node.absolute)
         if found is None:
             self.fault(node.at, self.unknown_variable(node.name))
-            return Variable(node.at, node.name, declared=False)
+            return Variable(node.at, node.name)
         return self.untrusted(found)
 
     def unknown_variable(self, name: str) -> str:
@@ -112,8 +112,12 @@ class Checker(MacroVisits):
         field = field_of(one, name)
         if field is not None:
             return field.type
-        owner = operand.name if isinstance(operand, Variable | Local) else getattr(operand, "field", "the record")
-        self.fault(node.at, f"`{owner}` has no field `{name}`{suggestion(name, [each for each, _ in one.fields])}")
+        owner = "the record"
+        if isinstance(operand, Variable | Local):
+            owner = f"`{operand.name}`"
+        elif isinstance(operand, Select):
+            owner = f"`{operand.field}`"
+        self.fault(node.at, f"{owner} has no field `{name}`{suggestion(name, [each for each, _ in one.fields])}")
         return DYN
 
     def as_optional(self, one: Type) -> Type:

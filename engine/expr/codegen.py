@@ -65,12 +65,9 @@ class CodeGenerator(OperatorVisits, LogicVisits, FieldVisits, CallVisits):
         return Code(self.constant(node.value), node.type, cheap=True)
 
     def variable(self, node: Variable) -> Visit:
-        """Generate the reading of a variable."""
+        """Generate the reading of a variable, which may be made on being read, and fail."""
         yield from ()
-        text = f"act[{node.name!a}]"
-        if node.declared:
-            return Code(text, node.type, depth=1, cheap=True)
-        return Code(marked(node, text), DYN, fails=True, depth=1, cheap=True)
+        return Code(marked(node, f"act[{node.name!a}]"), node.type, fails=True, depth=1, cheap=True)
 
     def local(self, node: Local) -> Visit:
         """Generate the reading of a macro's variable; one whose value failed fails where it is needed."""

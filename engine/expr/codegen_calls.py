@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from engine.expr.codegen_macros import MacroVisits
 from engine.expr.library import FUNCTIONS
-from engine.expr.nodes import Call, Comprehension, Constant, Node, Select
+from engine.expr.nodes import Call, Comprehension, Constant, ListLiteral, MapLiteral, Node, Select
 from engine.expr.patterns import Pattern
 from engine.expr.schema import BOOL, DYN
 from engine.expr.writing import Code, marked
@@ -38,7 +38,11 @@ class CallVisits(MacroVisits):
             return code
         args: list[Code] = []
         for argument in node.args:
-            args += [(yield argument)]
+            code = yield argument
+            if self.loops and not isinstance(argument, Constant) and not self.within_element(argument):
+                code = self.twice(code)
+                self.charge(node, code)
+            args.append(code)
         return self.called_function(node, args)
 
     def called_function(self, node: Call, args: list[Code]) -> Code:
@@ -56,8 +60,8 @@ class CallVisits(MacroVisits):
     def dyn(self, node: Call) -> Visit:
         """Generate `dyn(x)`: the value, of a type that is not known."""
         code = yield node.args[0]
-        # a literal would draw warnings from Python where a value of any type does not
-        code = self.kept(code) if isinstance(node.args[0], Constant) else code
+        # Python warns of a literal where it would be wrong, but not of a name
+        code = self.kept(code) if isinstance(node.args[0], Constant | ListLiteral | MapLiteral) else code
         return code._replace(type=DYN)
 
     def size(self, node: Call) -> Visit:

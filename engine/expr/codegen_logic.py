@@ -1,15 +1,20 @@
 """The code of `&&`, `||` and `? :`.
 
-`a && b` is Python's `and` as long as `a` cannot fail. If it can, its error is set aside, in a list so that no frame
-holds an error that holds the frame, and raised after `b` unless `b` settles the matter:
+`a && b` is Python's `and` as long as `a` cannot fail. If it can, its error is set aside, and raised after `b` unless `b`
+settles the matter:
 
     x = None
     try: t = a
     except ABSORBED as e: x = [e]; t = True
-    if t: t = b
+    if t:
+        try: t = b
+        except ABSORBED as e: x = [e]; t = True
     if x is not None:
         if t: raise x.pop()
         x = None
+
+No error leaves while another is set aside, and what is set aside is let go: a frame that held an error that holds the
+frame would keep the activation, request and all, until the garbage collector runs.
 """
 
 from __future__ import annotations
@@ -63,7 +68,7 @@ class LogicVisits(CodeVisits):
             self.emit(f"{error} = None")
         for position, (block, code) in enumerate(runs):
             body: Block = [*block, f"{result} = {code.text}"]
-            if position < len(runs) - 1 and (code.fails or block):
+            if absorbs and (code.fails or block):
                 handler = [f"{error} = [e]", f"{result} = {conjunction}"]
                 body = ["try:", body, "except ABSORBED as e:", handler]
             if position:

@@ -121,12 +121,13 @@ class MacroVisits(CodeVisits):
             self.doubtful.add(node.slot)
         else:
             self.emit(f"{name} = {value.text}")
-        with self.seen(name, *([f"x{name}"] if doubtful else [])):
-            code = yield node.body
         if not doubtful:
+            with self.seen(name):
+                code = yield node.body
             return code
-        code = self.kept(code)
-        self.emit(f"x{name} = None")
+        with self.seen(name, f"x{name}"), self.captured(blocks=1) as block:
+            code = self.kept((yield node.body))
+        self.block += ["try:", block, "finally:", [f"x{name} = None"]]
         return code
 
     def optional_map(self, node: OptionalMap) -> Visit:

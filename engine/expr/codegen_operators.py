@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final
 
 from engine.expr.folding import OPERATORS, constant_value
 from engine.expr.nodes import Binary, Constant, Node, Unary
-from engine.expr.overloads import ARITHMETIC, EQUALITIES
+from engine.expr.overloads import ARITHMETIC, EQUALITIES, ORDERED
 from engine.expr.schema import DYN
 from engine.expr.unify import NUMBERS
 from engine.expr.values import MAX_INT, MIN_INT
@@ -19,8 +19,9 @@ Visit = Generator[Node, Code, Code]
 PYTHON_CLASSES: Final = {"int": "int", "double": "float", "string": "str"}
 """Types that one class holds alone, and whose values Python compares as CEL does."""
 
-_ALIKE: Final = frozenset(["int", "double", "string", "uint", "timestamp", "duration", "bytes", "bool", "type"])
-"""Types whose values compare with values of their own type as Python says."""
+_ALIKE: Final = ORDERED | {"type"}
+"""Types whose values are equal to values of their own type if Python says so."""
+_DEEP: Final = frozenset(["dyn", "list", "map", "record", "optional"])
 _MIRRORED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _EXACT: Final = 1 << 53
 
@@ -71,7 +72,7 @@ class OperatorVisits(CodeVisits):
     def comparison(self, node: Binary, left: Code, right: Code) -> Code:
         """Generate `<`, `<=`, `>` or `>=`."""
         one, other = left.type.name, right.type.name
-        if (one == other and one in _ALIKE) or (one in NUMBERS and other in NUMBERS and _exact(node)):
+        if (one == other and one in ORDERED) or (one in NUMBERS and other in NUMBERS and _exact(node)):
             return self.plain(node, left, right)
         if one in PYTHON_CLASSES and other == "dyn":
             code = self.half_known(node, right, left, mirrored=True)
@@ -114,6 +115,8 @@ class OperatorVisits(CodeVisits):
         if isinstance(constant, Constant) and (constant.value is None or type(constant.value) is bool):
             text = f"({left.text} is{'' if node.sign == '==' else ' not'} {constant.value})"
             return Code(text, node.type, left.fails, left.depth + 1)
+        if self.loops and not (self.within_element(node.left) or self.within_element(node.right)):
+            left = self.compared(node, left, right)
         one, other = left.type.name, right.type.name
         alike = (one == other and one in _ALIKE) or (one in NUMBERS and other in NUMBERS and _exact(node))
         if alike or {one, other} in ({"dyn", "string"}, {"dyn", "type"}):
@@ -127,6 +130,14 @@ class OperatorVisits(CodeVisits):
         else:
             code = self.called(node, left, right)
         return code
+
+    def compared(self, node: Binary, left: Code, right: Code) -> Code:
+        """Return a side to compare within a loop: if both may be lists or maps, all that is in it counts."""
+        if not (left.type.name in _DEEP and right.type.name in _DEEP):
+            return left
+        left = self.kept(left)
+        self.iterate(node, f"extent({left.text})")
+        return left
 
     def arithmetic(self, node: Binary, left: Code, right: Code) -> Code:
         """Generate `+`, `-`, `*`, `/` or `%`."""

@@ -85,9 +85,9 @@ class Deduction:
         return not level
 
     def untrusted(self, found: Node) -> Node:
-        """Return a name's node as it is, but unchecked its variable as one of any type, if it is there at all."""
+        """Return a name's node as it is, but unchecked its variable as one of any type."""
         if not self.checked and isinstance(found, Variable):
-            found.type, found.declared = DYN, False
+            found.type = DYN
         return found
 
     def condition(self, node: Node, law: str) -> None:

@@ -44,10 +44,9 @@ class Name(Node):
 
 @dataclass(slots=True, eq=False)
 class Variable(Node):
-    """A variable of the activation, by its full name; `declared` ones are always there."""
+    """A variable of the activation, by its full name."""
 
     name: str
-    declared: bool = True
 
 
 @dataclass(slots=True, eq=False)

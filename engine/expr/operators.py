@@ -24,6 +24,7 @@ from engine.expr.values import (
     NONE,
     Duration,
     EvaluationError,
+    LimitError,
     Map,
     Optional,
     Timestamp,
@@ -32,6 +33,9 @@ from engine.expr.values import (
 
 MIN_TIMESTAMP: Final = -62_135_596_800 * 10**9
 MAX_TIMESTAMP: Final = 253_402_300_800 * 10**9 - 1
+
+MOST_COMPARED: Final = 1 << 18
+"""A literal may hold one list many times over, so that what is small in memory takes for ever to go through."""
 
 _NUMBERS: Final = frozenset((int, Uint, float))
 _ORDERED: Final = frozenset((int, float, str, Uint, Timestamp, Duration, bytes, bool))
@@ -357,21 +361,11 @@ def _number_line(sign: str, left: Any, right: Any) -> tuple[float, float]:
 def _deeply_equal(left: Any, right: Any) -> bool:
     """Compare without recursion: nesting is the client's."""
     pending = [(left, right)]
-    while pending:
-        left, right = pending.pop()
-        if isinstance(left, list):
-            if not isinstance(right, list) or len(left) != len(right):
-                return False
-            pairs: Iterable[tuple[Any, Any]] = zip(left, right, strict=True)
-        elif isinstance(left, dict):
-            if not isinstance(right, dict) or len(left) != len(right):
-                return False
-            # the keys as they are held: what a Map answers for them has been translated
-            get = dict.get
-            pairs = [(value, get(right, key, _ABSENT)) for key, value in dict.items(left)]
-        elif type(right) is Optional and left.present is right.present:
-            pairs = ((left.value, right.value),)
-        else:
+    for _ in range(MOST_COMPARED):
+        if not pending:
+            return True
+        pairs = _pairs(*pending.pop())
+        if pairs is None:
             return False
         for one, other in pairs:
             kind = type(one)
@@ -382,13 +376,23 @@ def _deeply_equal(left: Any, right: Any) -> bool:
                 pending.append((one, other))
             elif one != other:
                 return False
-    return True
+    raise LimitError(f"a comparison of more than {MOST_COMPARED:,} lists and maps")
+
+
+def _pairs(left: Any, right: Any) -> Iterable[tuple[Any, Any]] | None:
+    """Return the values in two containers that must be equal, None if the containers differ anyhow."""
+    if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
+        return zip(left, right, strict=True)
+    if isinstance(left, dict) and isinstance(right, dict) and len(left) == len(right):
+        # the keys as they are held: what a Map answers for them has been translated
+        return [(value, dict.get(right, key, _ABSENT)) for key, value in dict.items(left)]
+    if type(left) is type(right) is Optional and left.present is right.present:
+        return ((left.value, right.value),)
+    return None
 
 
 def _divided_by_zero(left: float, right: float) -> float:
-    if left != left or left == 0:  # noqa: PLR0124 - what differs from itself is no number
-        return math.nan
-    return math.copysign(math.inf, left) * math.copysign(1.0, right)
+    return math.nan if math.isnan(left) or left == 0 else math.copysign(math.inf, left) * math.copysign(1.0, right)
 
 
 def _overflow(kind: type) -> EvaluationError:

@@ -40,6 +40,8 @@ ARITHMETIC: Final = {
     "%": tuple(Signature((one, one), one) for one in (INT, UINT)),
 }
 ORDERED: Final = frozenset([*NUMBERS, "string", "bytes", "bool", "timestamp", "duration"])
+"""Types whose values compare with values of their own type, as Python says."""
+_LONGEST: Final = 60
 EQUALITIES: Final = frozenset(["==", "!="])
 
 
@@ -76,7 +78,7 @@ def refusal(sign: str, left: Type, right: Type) -> str:
         advice = "; they are never equal"
     elif sign == "in":
         advice = "; on its right stands a list of such values, or a map with such keys"
-    return f"`{sign}` does not take {left} and {right}{advice}"
+    return f"`{sign}` does not take {shown(left)} and {shown(right)}{advice}"
 
 
 def refused_call(function: Function, given: list[Type], *, method: bool) -> str:
@@ -85,9 +87,15 @@ def refused_call(function: Function, given: list[Type], *, method: bool) -> str:
     if not fitting:
         name = function.name
         return f"`{name}` is written `{f'{name}(x)' if method else f'x.{name}(…)'}`"
-    shown = " or ".join(dict.fromkeys(_written(function.name, one) for one in fitting[:4]))
-    arguments = ", ".join(map(str, given[method:]))
-    return f"`{function.name}` takes {shown}, not {f'{given[0]}.' if method else ''}{function.name}({arguments})"
+    taken = " or ".join(dict.fromkeys(_written(function.name, one) for one in fitting[:4]))
+    arguments = ", ".join(map(shown, given[method:]))
+    return f"`{function.name}` takes {taken}, not {f'{shown(given[0])}.' if method else ''}{function.name}({arguments})"
+
+
+def shown(one: Type) -> str:
+    """Return a type as messages show it."""
+    text = str(one)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _written(name: str, signature: Signature) -> str:

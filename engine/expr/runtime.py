@@ -18,6 +18,8 @@ MAX_ITERATIONS: Final = 10_000
 WEIGHT: Final = 10
 """Within loops, 2 ** WEIGHT characters or items made or searched count as one iteration."""
 
+_COMPARED: Final = 4
+
 ABSORBED: Final = (EvaluationError, LookupError, TypeError, ArithmeticError, ValueError, AttributeError)
 """What `&&`, `||` and the macros absorb; a LimitError is none of these, nor is running out of stack."""
 
@@ -47,7 +49,11 @@ def unbound(name: str) -> NoReturn:
 
 def again(kept: Sequence[BaseException]) -> NoReturn:
     """Raise the error of a value bound by cel.bind, now that it is needed."""
-    raise kept[0]
+    try:
+        raise kept[0]
+    finally:
+        # the error holds this frame from now on
+        del kept
 
 
 def too_many() -> LimitError:
@@ -99,6 +105,19 @@ def weight(value: object) -> int:
     return len(value) >> WEIGHT if isinstance(value, str | bytes | list | dict) else 0
 
 
+def extent(value: object) -> int:
+    """Return what it counts, in iterations, to compare a value within a loop: all that it holds, lists in lists too."""
+    pending, count = [value], 0
+    while pending and count < MAX_ITERATIONS << _COMPARED:
+        one = pending.pop()
+        count += 1
+        if isinstance(one, list):
+            pending += one
+        elif isinstance(one, dict):
+            pending += one.values()
+    return count >> _COMPARED
+
+
 def optional_item(value: object) -> list[Any]:
     """Return what `?value` adds to a list."""
     if isinstance(value, Optional):
@@ -140,7 +159,7 @@ NAMES: Final[Mapping[str, Any]] = MappingProxyType(
             for one in (again, elements, entries, has_field, int_overflow, mapped, not_bool, not_expected)
         },
         **{one.__name__: one for one in (optional_entry, optional_item, single_entries, too_many, too_much_text)},
-        **{one.__name__: one for one in (unbound, value_at, weight)},
+        **{one.__name__: one for one in (extent, unbound, value_at, weight)},
         "ABSORBED": ABSORBED,
         "EMPTY": {},
         "NONE": NONE,

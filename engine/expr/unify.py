@@ -71,15 +71,10 @@ class Bindings:
         """Whether a value of one type may stand where the other is wanted; binds variables."""
         if given == wanted:
             return True
-        if wanted.name[0] == "$":
-            return self._substitutes(given, wanted)
-        if given.name[0] == "$":
-            return self._substitutes(wanted, given)
-        if given.name == "dyn":
-            self._loosen(wanted)
-            return True
-        if wanted.name == "dyn":
-            self._loosen(given)
+        if wanted.name[0] == "$" or given.name[0] == "$":
+            return self._substitutes(given, wanted) if wanted.name[0] == "$" else self._substitutes(wanted, given)
+        if DYN in {given, wanted}:
+            self._loosen(wanted if given == DYN else given)
             return True
         if NULL in {given, wanted}:
             return (wanted if given == NULL else given).name in _NULLABLE

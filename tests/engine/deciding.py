@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import yaml
@@ -14,11 +13,10 @@ from engine import body
 from engine.build import build
 from engine.call import Call, Caller, Route
 from engine.check import check
-from engine.decision import Decision
 from engine.config.documents import documents
+from engine.decision import Decision
 from engine.documents import LoadedPolicies, Source, load_documents, load_policies
 from engine.errors import GatewayError
-from engine.expr.values import LimitError
 from engine.extensions import kind
 from engine.governing import PolicySet
 from engine.grants import grant
@@ -30,9 +28,13 @@ from tests.engine.building import PRICES, REGISTRY, Asked, config, loaded
 
 FILE = "policies/p.yaml"
 MODELS = {"a": "echo/a", "b": "echo/b"}
-PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings", "responses": "/responses"}
+PATHS = {
+    "chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings", "responses": "/responses",
+}  # fmt: skip
 NOW = 1_790_000_000.0
 """2026-09-21T14:13:20Z, a Monday."""
+TOO_LONG = "llm.prompt.all(m, llm.prompt.all(o, m.role == o.role))"
+"""An expression that runs into its limit over `crowd()`."""
 
 
 def read(*texts: str) -> LoadedPolicies:
@@ -47,15 +49,15 @@ def problems(*texts: str) -> list[str]:
 
 
 def policies(*texts: str) -> tuple[Policy, ...]:
-    """Load policy files that must be sound."""
+    """Load policy files that must be free of errors."""
     found = read(*texts)
-    assert [str(problem) for problem in found.problems] == []
+    assert not found.failed, problems(*texts)
     return found.policies
 
 
 def document(kind_name: str, name: str = "p", **fields: Any) -> str:
     """Write one policy document."""
-    return "---\n" + yaml.safe_dump({"kind": kind_name, "name": name, **fields}, sort_keys=False, allow_unicode=True)
+    return "---\n" + yaml.safe_dump({"kind": kind_name, "name": name, **fields}, sort_keys=False, width=10_000)
 
 
 def snapshot_of(*texts: str, models: Mapping[str, Any] = MODELS, **more: Any) -> Snapshot:
@@ -75,18 +77,28 @@ def person(**fields: Any) -> Caller:
     return grant(made, kind)
 
 
+def chat(text: str = "hello", **members: Any) -> dict[str, Any]:
+    """Write a chat request for model `a`."""
+    return {"model": "a", "messages": [{"role": "user", "content": text}], **members}
+
+
+def crowd(**members: Any) -> dict[str, Any]:
+    """Write a chat request over which TOO_LONG is too long."""
+    return {"model": "a", "messages": [{"role": "user", "content": "x"}] * 200, **members}
+
+
 def asking(
     snapshot: Snapshot, members: Mapping[str, Any] | bytes, caller: Caller | None = None, *, operation: str = "chat",
-    headers: Mapping[str, str] | None = None, target: str = "", address: str = "192.0.2.7", call_id: str = "call-1",
+    headers: Mapping[str, str] | None = None, query: str = "", call_id: str = "call-1",
 ) -> Call:  # fmt: skip
     """Make a call whose body has been received and whose model has been found."""
     text = members if isinstance(members, bytes) else json.dumps(members).encode()
     source = Asked(dict(headers or {}), text)
-    source.target = target or f"/v1{PATHS[operation]}"
+    source.target = f"/v1{PATHS[operation]}{query}"
     dialect = REGISTRY.dialect("responses" if operation == "responses" else "openai")
     call = Call(call_id, Route(PATHS[operation], operation, dialect), snapshot, source)
     call.caller = caller or person()
-    call.address, call.time, call.body_size = address, NOW, len(text)
+    call.address, call.time, call.body_size = "192.0.2.7", NOW, len(text)
     call.members = body.read(text)
     read_members(call)
     route(call)
@@ -108,14 +120,20 @@ class Verdict(NamedTuple):
         return self.call.decision
 
     @property
-    def sent(self) -> dict[str, Any]:
-        """The members as they would be sent on."""
-        return {name: json.loads(bytes(value)) for name, value in self.call.members.items()}
+    def rules(self) -> list[str]:
+        """The rules that decided."""
+        return self.decision.determining
 
     @property
     def told(self) -> list[tuple[str, str]]:
         """What rules said that is not what they usually say."""
         return [(outcome.name, outcome.said) for outcome in self.decision.outcomes]
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """The members as they would be sent on, but for model and messages."""
+        members = {name: json.loads(bytes(value)) for name, value in self.call.members.items()}
+        return {name: value for name, value in members.items() if name not in ("model", "messages")}
 
 
 def decided(call: Call) -> Verdict:
@@ -127,14 +145,6 @@ def decided(call: Call) -> Verdict:
     return Verdict(200, "", "", call)
 
 
-def verdict(text: str, members: Mapping[str, Any] | None = None, caller: Caller | None = None, **more: Any) -> Verdict:
+def verdict(text: str, members: Mapping[str, Any] | bytes | None = None, caller: Caller | None = None, **more: Any) -> Verdict:
     """Say what the policies of one file make of one call to model `a`."""
-    return decided(asking(snapshot_of(text), {"model": "a", **(members or {})}, caller, **more))
-
-
-def chat(text: str = "hello", **members: Any) -> dict[str, Any]:
-    """Write a chat request for model `a`."""
-    return {"model": "a", "messages": [{"role": "user", "content": text}], **members}
-
-
-__all__ = ["LimitError", "SimpleNamespace"]
+    return decided(asking(snapshot_of(text), chat() if members is None else members, caller, **more))
