@@ -134,7 +134,7 @@ def _spent(call: Callable[[Any], object], argument: object, count: int) -> float
 
 def main() -> None:
     """Measure and print."""
-    small, large = activation(4, 90), activation(200, 430)
+    small, large = activation(4, 150), activation(200, 440)
     sizes = [len(json.dumps(one["request"])) / 1024 for one in (small, large)]
     print(
         f"{'typed S':>8}{'untyped S':>10}{'typed L':>9}{'compile':>9}   µs; bodies of {sizes[0]:.1f} and {sizes[1]:.1f} KiB"

@@ -1,51 +1,81 @@
-"""Twenty-five policies as an operator would have them, all of which govern the requests of the benchmark."""
+"""Sets of policies that the rows with policies run under; what each comes to is in bench/README.md."""
 
 from pathlib import Path
 
-_RULES = (
-    'deny: \'llm.tools.exists(t, t.name in ["shell", "exec_python"])\'',
-    "deny: 'llm.params.?max_tokens.orValue(0) > 4096 && apiKey.team != \"research\"'",
-    'require: \'request.route == "chat" || apiKey.role == "internal_user"\'',
-    "deny: 'llm.params.?temperature.orValue(1.0) > 1.5'",
-    'deny: \'llm.prompt.exists(m, m.role == "user" && m.content.contains("BEGIN PRIVATE KEY"))\'',
-    "require: 'apiKey.team.startsWith(\"team-\")'",
-    'deny: \'now.getHours("Asia/Taipei") < 0 || llm.streaming && apiKey.alias == "batch"\'',
-    "deny: 'size(llm.prompt) > 500'",
-    'deny: \'request.headers.?x_debug.orValue("") == "on" && !("debug" in apiKey.tags)\'',
-    "deny: 'llm.prompt.all(m, size(m.content) == 0)'",
+_MIX = (
+    'llm.requestModel.startsWith("gpt-4") && "premium" in apiKey.tags',
+    'apiKey.team == "research" && llm.params.?max_tokens.orValue(0) <= 4096',
+    'llm.prompt.exists(m, m.role == "user" && m.content.contains("BEGIN PRIVATE KEY"))',
+    'has(apiKey.metadata.tier) && apiKey.metadata.tier in ["free", "trial"]',
+    "llm.estimate.cost > 100.0",
+    'now.getHours("Asia/Taipei") > 23',
+    "size(llm.prompt) > 500",
+    "llm.streaming && size(llm.tools) > 64",
+    "llm.prompt.exists(m, size(m.content) > 80000)",
+    'llm.prompt.filter(m, m.role == "system").size() > 3',
+    "llm.params.?temperature.orValue(1.0) > 1.5",
+    'source.address.startsWith("10.") && apiKey.role == "guest"',
+    'llm.model in ["o1", "o1-mini", "o3"]',
+    'request.headers.?x_tenant.orValue("") == "acme" && apiKey.org != "acme"',
+    'llm.prompt[0].role == "user" && llm.prompt[0].content.contains("internal")',
+    'llm.tools.exists(t, t.name in ["shell", "exec_python"])',
+    'request.time - now > duration("24h")',
+    'endUser.id.matches("^[a-z0-9._-]+@example\\\\.com$")',
+    'request.route == "embeddings" && llm.estimate.inputTokens > 8000',
+    '(apiKey.team in ["a", "b"] || "admin" in apiKey.tags) && llm.model.startsWith("gpt-") && request.method != "POST"',
 )
-_OTHERS = """
----
+"""Conditions as operators write them; none holds for a request of the benchmark."""
+
+_SITE = """
 kind: TagRouting
 name: canary
 routes: [{when: '"beta" in request.tags', to: {tags: [canary]}, weight: 20}]
----
-kind: TagRouting
-name: long-prompts
-routes: [{when: 'llm.estimate.inputTokens > 2000000', to: {tags: [long]}}]
 ---
 kind: Transform
 name: bounds
 clamp: {max_tokens: {max: 8192}, temperature: {min: 0, max: 2}}
 ---
 kind: ModelAccess
-name: listed
+name: house
 models: ["bench*", "gpt-4o*", "@premium"]
 ---
+kind: DecisionLog
+name: records
+mask: [{attribute: apiKey.user}]
+---
 kind: ModelAccess
-name: weekdays
-matchConditions: [{name: day, expression: 'now.getDayOfWeek("UTC") >= 0'}]
-variables: [{name: asked, expression: 'size(llm.prompt)'}]
-rules: [{deny: 'variables.asked > 1000'}]
+name: asked
+variables: [{name: messages, expression: 'size(llm.prompt)'}]
+rules: [{deny: 'variables.messages > 1000'}]
 """
 
 
-def write(directory: Path, count: int = 25) -> Path:
-    """Write `count` policies into a fresh directory and return it."""
+def site(directory: Path) -> Path:
+    """Write 25 policies: five kinds of thing for everybody, ten rules for everybody, ten for other teams, models and routes."""
+    others = ("teams: [research]", 'models: ["o1-*", "o3-*"]', "routes: [embeddings]", "roles: [guest]", "orgs: [acme]")
+    documents = [_rule(f"all-{at}", at) for at in range(10)]
+    documents += [_rule(f"some-{at}", at, others[at % len(others)]) for at in range(10)]
+    return _written(directory, [_SITE, *documents])
+
+
+def hundred(directory: Path) -> Path:
+    """Write one hundred rules, all of which apply."""
+    return _written(directory, [_rule(f"rule-{at}", at) for at in range(100)])
+
+
+def thousand(directory: Path) -> Path:
+    """Write a thousand policies, ten of which apply."""
+    documents = [_rule(f"all-{at}", at) for at in range(10)]
+    documents += [_rule(f"other-{at}", at, f"teams: [other-{at}]") for at in range(990)]
+    return _written(directory, documents)
+
+
+def _rule(name: str, at: int, match: str = "") -> str:
+    condition = _MIX[at % len(_MIX)].replace("'", "''")
+    return f"kind: ModelAccess\nname: {name}\nmatch: {{{match}}}\nrules: [{{deny: '{condition}'}}]\n"
+
+
+def _written(directory: Path, documents: list[str]) -> Path:
     directory.mkdir()
-    documents = [
-        f"kind: ModelAccess\nname: rule-{at}\nmatch: {{models: ['bench*'], routes: [chat]}}\nrules:\n  - {_RULES[at % len(_RULES)]}\n"
-        for at in range(count - 5)
-    ]
-    (directory / "policies.yaml").write_text("---\n".join(documents) + _OTHERS, encoding="utf-8")
+    (directory / "policies.yaml").write_text("---\n".join(documents), encoding="utf-8")
     return directory

@@ -79,9 +79,14 @@ def _interlock(name: str, site: Site, port: int) -> list[str]:
     return [*command, "--data", str(place / "data"), "--host", "127.0.0.1"]
 
 
-def _with_policies(name: str, site: Site, port: int) -> list[str]:
-    command = _interlock(name, site, port)
-    return [*command, "--policies", str(policies.write(site.directory / name / "policies"))]
+def _under(write: Callable[[Path], Path]) -> Callable[[str, Site, int], list[str]]:
+    """Return the row of a gateway under policies."""
+
+    def command(name: str, site: Site, port: int) -> list[str]:
+        started = _interlock(name, site, port)
+        return [*started, "--policies", str(write(site.directory / name / "policies"))]
+
+    return command
 
 
 _NGINX = """\
@@ -119,6 +124,8 @@ ROWS: dict[str, Callable[[str, Site, int], list[str]]] = {
     "bare": _bare,
     "bare2": _bare,
     "interlock": _interlock,
-    "policies": _with_policies,
+    "policies": _under(policies.site),
+    "rules100": _under(policies.hundred),
+    "policies1000": _under(policies.thousand),
     "nginx": _nginx,
 }

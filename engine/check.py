@@ -149,13 +149,15 @@ class _Verdict:
             except ERRORS as error:
                 self._erred(bound, error)
                 continue
+            if said is benign:
+                continue
             if rule.effect is Effect.ALLOW:
                 if said is True:
                     self.allowed.append(bound.name)
                     told.append(Outcome(bound.name, "match"))
                 else:
                     self.unmet.append(bound)
-            elif said is not benign:
+            else:
                 told.append(Outcome(bound.name, "match" if said else "miss"))
                 self.refusals.append(_refused(bound, _message(bound, activation, policy)))
 
@@ -196,15 +198,17 @@ def _direction(policy: Policy, decision: Decision) -> Direction | None:
     """Ask one policy where to send a call, which it sees as `view` says."""
     activation = decision.activation
     view = policy.view(activation)
-    whole = {name: activation[name] for name in view}
-    activation.update(view)
+    whole = {name: activation[name] for name in view} if view else view
+    if view:
+        activation.update(view)
     try:
         return policy.direct(activation) if _applies(policy, decision) else None
     except ERRORS as error:
         _failed(policy, decision, error)
         return None
     finally:
-        activation.update(whole)
+        if whole:
+            activation.update(whole)
 
 
 def _edited(policy: Policy, call: Call, decision: Decision) -> None:

@@ -27,15 +27,19 @@ import structlog
 from engine.config.litellm import Loaded
 from engine.config.problems import Problem
 from engine.difference import Difference, State, difference, state
+from engine.documents import Kept
 from engine.extensions import kind
 from engine.governing import PolicySet
+from engine.policy import Policy
 from engine.sources import Seen, Sources, compile_sources, look
 
 log = structlog.get_logger("interlock")
 
 PART = 16
 """Entries of a list in one part."""
-POLICIES = "policies"
+NEW = "new"
+ORDER = "order"
+"""Policies that the gateway does not have yet, and the keys of all of them in order."""
 SLICED = ("deployments", "keys", "teams", "users")
 """The lists of a configuration that may be long."""
 SLICE = 0.002
@@ -47,6 +51,9 @@ VANISHED = 0.5
 """Seconds for which a file must be gone before it counts as deleted: editors save by taking it away and back."""
 ROOT = os.fspath(Path(__file__).resolve().parent.parent)
 _LENGTH = struct.Struct("<I")
+
+
+Key = tuple[str, str]
 
 
 class Outcome(NamedTuple):
@@ -76,6 +83,7 @@ class Compiler:
         self._sources = sources
         self._breathe = breathe
         self._process: asyncio.subprocess.Process | None = None
+        self._linked_before: dict[Key, Policy] = {}
 
     async def compile(self, still: float) -> Outcome:
         """Compile what the files hold now; raises CompilerError."""
@@ -84,14 +92,24 @@ class Compiler:
         except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
             await self.close()
             raise CompilerError(f"the compiler process ended ({type(error).__name__})") from error
+        except asyncio.CancelledError:
+            # Half of a reply would be taken for the beginning of the next.
+            self._kill()
+            raise
         return await self._linked(parts)
 
     async def close(self) -> None:
         """End the process."""
+        process = self._kill()
+        if process is not None:
+            await process.wait()
+
+    def _kill(self) -> asyncio.subprocess.Process | None:
         process, self._process = self._process, None
+        self._linked_before = {}
         if process is not None and process.returncode is None:
             process.kill()
-            await process.wait()
+        return process
 
     async def _ask(self, still: float) -> list[bytes]:
         process = self._process
@@ -119,7 +137,7 @@ class Compiler:
     async def _linked(self, parts: list[bytes]) -> Outcome:
         """Unpickle the parts, a slice at a time."""
         loaded, problems, changed, index, seen = pickle.loads(parts[0])  # noqa: S301 - our own process wrote it
-        lists: dict[str, list[Any]] = {POLICIES: [], **{name: [] for name in SLICED}}
+        lists: dict[str, list[Any]] = {NEW: [], ORDER: [], **{name: [] for name in SLICED}}
         began = time.perf_counter()
         for part in parts[1:]:
             name, entries = pickle.loads(part)  # noqa: S301 - our own process wrote it
@@ -130,7 +148,9 @@ class Compiler:
         if index is None:
             return Outcome(loaded, problems, changed, None, seen)
         whole = loaded.spec.model_copy(update={name: tuple(lists[name]) for name in SLICED})
-        linked = PolicySet(lists[POLICIES], index)
+        known = self._linked_before | {_key(policy): policy for policy in lists[NEW]}
+        self._linked_before = {key: known[key] for key in lists[ORDER]}
+        linked = PolicySet(self._linked_before.values(), index)
         return Outcome(replace(loaded, spec=whole), problems, changed, linked, seen)
 
 
@@ -142,13 +162,16 @@ class Worker:
         self._last: State | None = None
         self._files: tuple[str, ...] = ()
         self._known: Seen = {}
+        self._kept: dict[str, Kept] = {}
+        self._handed_over: frozenset[Key] = frozenset()
+        """The policies that the gateway has, by key."""
 
     def reply(self, still: float) -> list[bytes]:
         """Compile, and return the parts of the reply."""
         if still:
             self._await_missing()
         seen = look(self._sources, self._files)
-        compiled = compile_sources(self._sources, os.environ, kind, still)
+        compiled = compile_sources(self._sources, os.environ, kind, still, self._kept)
         spec = compiled.loaded.spec
         changed = Difference()
         if spec is None or compiled.errors:
@@ -160,7 +183,10 @@ class Worker:
         self._known = seen if self._files else look(self._sources, self._files)
         rest = replace(compiled.loaded, spec=spec.model_copy(update=dict.fromkeys(SLICED, ())))
         first = _pickled((rest, compiled.problems, changed, compiled.policies.index, seen))
-        lists = {POLICIES: compiled.policies.policies, **{name: getattr(spec, name) for name in SLICED}}
+        policies = {_key(policy): policy for policy in compiled.policies.policies}
+        new = [policy for key, policy in policies.items() if key not in self._handed_over]
+        self._handed_over = frozenset(policies)
+        lists = {NEW: new, ORDER: list(policies), **{name: getattr(spec, name) for name in SLICED}}
         return [first, *(part for name, entries in lists.items() for part in _parts(name, entries))]
 
     def _await_missing(self) -> None:
@@ -168,6 +194,11 @@ class Worker:
         began = time.monotonic()
         while time.monotonic() - began < VANISHED and not look(self._sources, self._files).keys() >= self._known.keys():
             time.sleep(0.02)
+
+
+def _key(policy: Policy) -> Key:
+    """Return what tells a policy from every other: its content and its place, which its messages name."""
+    return policy.head.digest, policy.head.place
 
 
 def _parts(name: str, entries: Sequence[Any]) -> list[bytes]:

@@ -31,12 +31,12 @@ SLOW = 300
 
 
 class Bound(NamedTuple):
-    """A rule ready to be evaluated: what it answers when there is nothing to say, and whose it is."""
+    """A rule ready to be evaluated: what it answers when there is nothing to say (None: ever), and whose it is."""
 
     evaluate: Callable[[Activation], object]
     rule: Rule
     policy: Policy
-    benign: bool
+    benign: bool | None
 
     @property
     def name(self) -> str:
@@ -191,7 +191,10 @@ def _read(ref: Ref) -> Read:
 
 
 def _bind(policy: Policy) -> tuple[Bound, ...]:
-    return tuple(Bound(_evaluate(rule), rule, policy, rule.effect is Effect.REQUIRE) for rule in policy.rules())
+    return tuple(Bound(_evaluate(rule), rule, policy, _BENIGN[rule.effect]) for rule in policy.rules())
+
+
+_BENIGN = {Effect.DENY: False, Effect.REQUIRE: True, Effect.ALLOW: None}
 
 
 def _evaluate(rule: Rule) -> Callable[[Activation], object]:

@@ -15,7 +15,7 @@ from engine.config.documents import documents
 from engine.config.litellm import Loaded, load
 from engine.config.problems import Mark, Problem
 from engine.config.specs import ConfigSpec
-from engine.documents import find, load_documents, load_policies, read_stable
+from engine.documents import Kept, find, load_documents, load_policies, read_stable
 from engine.governing import PolicySet
 from engine.policy import Policy
 
@@ -48,8 +48,14 @@ class Compiled:
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
 
-def compile_sources(sources: Sources, environ: Mapping[str, str], kind: Kind, still: float = 0.0) -> Compiled:
-    """Read and compile everything; never raises for what is in a file. `still`: see `read_stable`."""
+def compile_sources(
+    sources: Sources,
+    environ: Mapping[str, str],
+    kind: Kind,
+    still: float = 0.0,
+    kept: dict[str, Kept] | None = None,
+) -> Compiled:
+    """Read and compile everything; never raises for what is in a file. `still`: see `read_stable`, `kept`: `load_policies`."""
     loaded = load(sources.config, environ)
     problems = list(loaded.problems)
     found: tuple[Policy, ...] = ()
@@ -59,7 +65,7 @@ def compile_sources(sources: Sources, environ: Mapping[str, str], kind: Kind, st
         found = own.policies
     if sources.policies is not None:
         texts, unread = read_stable(sources.policies, still)
-        written = load_policies(texts, kind)
+        written = load_policies(texts, kind, kept)
         problems += [*unread, *written.problems]
         found += written.policies
     return Compiled(loaded, PolicySet(found), tuple(problems))
@@ -80,18 +86,18 @@ Seen = dict[str, tuple[int, int, int]]
 
 
 def look(sources: Sources, files: tuple[str, ...]) -> Seen:
-    """Return what tells whether a file has changed, for every file of a configuration; what is gone is left out."""
-    paths = list(files)
+    """Return what tells whether a file has changed, for every file of a configuration by its name; what is gone is left out."""
+    paths = {file: file for file in files}
     if sources.policies is not None:
         try:
-            paths += [path for _, path in find(sources.policies)]
+            paths |= find(sources.policies)
         except OSError:
-            paths.append(os.fspath(sources.policies))
+            paths[os.fspath(sources.policies)] = os.fspath(sources.policies)
     seen: Seen = {}
-    for path in paths:
+    for name, path in paths.items():
         try:
             stat = os.stat(path)  # noqa: PTH116 - names here are text throughout
         except OSError:
             continue
-        seen[path] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        seen[name] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
     return seen

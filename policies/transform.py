@@ -38,11 +38,15 @@ Path = tuple[str, ...]
 
 
 class Clamp(NamedTuple):
-    """The bounds of one number."""
+    """The bounds of one number; `names` are the members that it may be, a limit of length goes by any of its names.
+
+    A bound that reads nothing is its number already.
+    """
 
     path: Path
-    least: Expression | None
-    most: Expression | None
+    names: tuple[Path, ...]
+    least: Expression | float | None
+    most: Expression | float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,40 +108,54 @@ def _clamp(name: str, clamps: Reader) -> Clamp | None:
     least, most = bounds.cel("min", DYN), bounds.cel("max", DYN)
     if not bounds.has("min") and not bounds.has("max"):
         clamps.fault("needs `min` or `max`", name)
-    return Clamp(path, least, most) if path else None
+    if not path:
+        return None
+    names = tuple((one,) for one in LENGTHS) if len(path) == 1 and path[0] in LENGTHS else (path,)
+    try:
+        return Clamp(path, names, _fixed(least, path), _fixed(most, path))
+    except EvaluationError as error:
+        clamps.fault(str(error), name)
+        return None
+
+
+def _fixed(bound: Expression | None, path: Path) -> Expression | float | None:
+    """Evaluate a bound that depends on nothing."""
+    return bound if bound is None or bound.program.refs else _number(bound.program.evaluate({}), path)
 
 
 def _bounded(clamp: Clamp, activation: Activation, edits: Sequence[Edit]) -> Iterator[Edit]:
     """Move numbers into their bounds; those that are there already are left alone."""
-    path = clamp.path
-    least, most = _bound(clamp.least, path, activation), _bound(clamp.most, path, activation)
-    length = len(path) == 1 and path[0] in LENGTHS
-    present = [(name, value) for name in _names(path) if (value := _present(name, activation, edits)) is not None]
-    for name, value in present:
+    path, present = clamp.path, False
+    for name in clamp.names:
+        value = _present(name, activation, edits)
+        if value is None:
+            continue
+        present = True
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise EvaluationError(f"`{'.'.join(name)}` is not a number, so it cannot be clamped")
+        least, most = _bound(clamp.least, path, activation), _bound(clamp.most, path, activation)
         bounded = value if least is None else max(value, least)
         bounded = bounded if most is None else min(bounded, most)
         if bounded != value:
             yield Edit(name, bounded)
+    if present or clamp.names == (path,):
+        return
     taken = TAKEN.get(activation.call.route.operation, ())
-    if length and taken and not present and most is not None:
+    most = _bound(clamp.most, path, activation) if taken else None
+    if most is not None:
         yield Edit(path if path[0] in taken else taken[:1], most)
 
 
-def _names(path: Path) -> Sequence[Path]:
-    """Name the members that a path stands for: a limit of length goes by any of its names."""
-    return [(name,) for name in LENGTHS] if len(path) == 1 and path[0] in LENGTHS else [path]
+def _bound(bound: Expression | float | None, path: Path, activation: Activation) -> float | None:
+    return _number(bound.value(activation), path) if isinstance(bound, Expression) else bound
 
 
-def _bound(expression: Expression | None, path: Path, activation: Activation) -> float | None:
-    value = expression.value(activation) if expression is not None else None
+def _number(value: object, path: Path) -> float | None:
+    """Return a bound as a number; None for an optional without a value."""
     if isinstance(value, Optional):
         if not value.present:
             return None
         value = value.value
-    elif expression is None:
-        return None
     if isinstance(value, bool | Timestamp | Duration) or not isinstance(value, int | float) or value != value:  # noqa: PLR0124 - NaN
         raise EvaluationError(f"a bound of `{'.'.join(path)}` is not a number")
     return int(value) if path[-1] in LENGTHS or isinstance(value, int) else value
@@ -149,7 +167,9 @@ def _present(path: Path, activation: Activation, edits: Sequence[Edit]) -> Any:
         if edit.path == path:
             return edit.value
     raw = activation.call.members.get(path[0])
-    value: Any = msgspec.json.decode(raw) if raw is not None else None
+    if raw is None:
+        return None
+    value: Any = msgspec.json.decode(raw)
     for step in path[1:]:
         value = value.get(step) if isinstance(value, dict) else None
     return value

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -38,21 +38,51 @@ class LoadedPolicies:
         return any(problem.severity == "error" for problem in self.problems)
 
 
-def load_policies(sources: Iterable[Source], kind: Kind) -> LoadedPolicies:
-    """Compile every document of some files, in their order; names are unique over all of them."""
+class Kept(NamedTuple):
+    """What a file came to when it held this text."""
+
+    text: str
+    policies: tuple[tuple[Policy, Mark], ...]
+    problems: tuple[Problem, ...]
+
+
+def load_policies(sources: Sequence[Source], kind: Kind, kept: dict[str, Kept] | None = None) -> LoadedPolicies:
+    """Compile every document of some files, in their order; names are unique over all of them.
+
+    What `kept` holds of a file whose text has not changed is taken from there; it then holds these files and no others.
+    """
     policies: dict[str, Policy] = {}
     problems: list[Problem] = []
-    for source in sources:
-        lines = source.text.splitlines()
-        documents = parse_all(source.text, source.path)
-        if not any(document.value or document.problems for document in documents):
-            message = "holds no policy: every line is blank or a comment"
-            problems.append(Problem("error", Mark(source.path, 1, 1), "", message))
-        for document in documents:
-            problems += document.problems
-            if document.value and not document.problems:
-                _add(policies, problems, Sheet(document, lines, source.path), kind)
+    known = kept if kept is not None else {}
+    files = {source.path: _file(source, known.get(source.path), kind) for source in sources}
+    known.clear()
+    known.update(files)
+    for file in files.values():
+        problems += file.problems
+        for policy, mark in file.policies:
+            _add(policies, problems, policy, mark)
     return LoadedPolicies(tuple(policies.values()), tuple(problems))
+
+
+def _file(source: Source, known: Kept | None, kind: Kind) -> Kept:
+    if known is not None and known.text == source.text:
+        return known
+    policies: list[tuple[Policy, Mark]] = []
+    problems: list[Problem] = []
+    lines = source.text.splitlines()
+    documents = parse_all(source.text, source.path)
+    if not any(document.value or document.problems for document in documents):
+        message = "holds no policy: every line is blank or a comment"
+        problems.append(Problem("error", Mark(source.path, 1, 1), "", message))
+    for document in documents:
+        problems += document.problems
+        if document.value and not document.problems:
+            sheet = Sheet(document, lines, source.path)
+            policy = _compile(sheet, kind)
+            problems += sheet.problems
+            if policy is not None:
+                policies.append((policy, sheet.mark(("name",))))
+    return Kept(source.text, tuple(policies), tuple(problems))
 
 
 def load_documents(documents: Iterable[tuple[Mapping[str, Any], Mark]], kind: Kind) -> LoadedPolicies:
@@ -60,23 +90,23 @@ def load_documents(documents: Iterable[tuple[Mapping[str, Any], Mark]], kind: Ki
     policies: dict[str, Policy] = {}
     problems: list[Problem] = []
     for value, mark in documents:
-        _add(policies, problems, Sheet(Document(dict(value), {("kind",): mark}), (), mark.file), kind)
+        sheet = Sheet(Document(dict(value), {("kind",): mark}), (), mark.file)
+        policy = _compile(sheet, kind)
+        problems += sheet.problems
+        if policy is not None:
+            _add(policies, problems, policy, mark)
     return LoadedPolicies(tuple(policies.values()), tuple(problems))
 
 
-def _add(policies: dict[str, Policy], problems: list[Problem], sheet: Sheet, kind: Kind) -> None:
-    policy = _compile(sheet, kind)
-    problems += sheet.problems
-    if policy is None:
-        return
-    twin = policies.get(policy.head.name)
-    if twin is not None:
-        message = f"`{policy.head.name}` is already the name of {twin.head.place}; names are unique"
-        problems.append(Problem("error", sheet.mark(("name",)), "name", message))
+def _add(policies: dict[str, Policy], problems: list[Problem], policy: Policy, mark: Mark) -> None:
+    name = policy.head.name
+    if name in policies:
+        message = f"`{name}` is already the name of {policies[name].head.place}; names are unique"
+        problems.append(Problem("error", mark, "name", message))
     elif len(policies) >= MOST:
-        problems.append(Problem("error", sheet.mark(("kind",)), "", f"more than {MOST:,} policies"))
+        problems.append(Problem("error", mark, "", f"more than {MOST:,} policies"))
     else:
-        policies[policy.head.name] = policy
+        policies[name] = policy
 
 
 def _compile(sheet: Sheet, kind: Kind) -> Policy | None:

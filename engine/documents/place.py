@@ -27,12 +27,23 @@ def locate(sheet: Written, path: Path, fault: Fault, source: str) -> tuple[Mark,
     document, lines, mark = sheet.document, sheet.lines, sheet.mark(path)
     line, column, style = document.scalars.get(path, (mark.line, mark.column, "?"))
     said = source.split("\n")
-    within = said[fault.line - 1] if fault.line <= len(said) else ""
+    fault = _before_end(fault, said)
+    within = said[fault.line - 1]
     found = _exact(lines, (line, column, style), fault, within) if path in document.scalars else None
     if found is None:
         return Mark(mark.file, line, column), _caret(within, fault.column)
     at_line, at_column = found
     return Mark(mark.file, at_line, at_column), _caret(lines[at_line - 1], at_column)
+
+
+def _before_end(fault: Fault, said: Sequence[str]) -> Fault:
+    """Move a fault behind all that is said to where that ends: a block scalar has an empty last line."""
+    at = min(fault.line, len(said))
+    if any(line.strip() for line in said[at - 1 :]):
+        return fault
+    while at > 1 and not said[at - 1].strip():
+        at -= 1
+    return Fault(at, len(said[at - 1].rstrip()) + 1, fault.message)
 
 
 def _exact(lines: Sequence[str], start: tuple[int, int, str], fault: Fault, within: str) -> tuple[int, int] | None:

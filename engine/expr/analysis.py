@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from typing import Final
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, Final
 
 from engine.expr.nodes import (
     Bind,
@@ -43,7 +43,6 @@ class Analysis:
         self.patterns = 0
         self.searches = 0
         self.locals: dict[int, Path | None] = {}
-        self.uses: dict[int, int] = {}
         self.guarded: frozenset[Path] = frozenset()
         self.open: list[Path | None] = []
         self.read(walk(self.visit, root))
@@ -55,20 +54,11 @@ class Analysis:
 
     def visit(self, node: Node) -> Visit:
         """Return the path whose value a node gives, None if it makes a value of its own."""
-        if isinstance(node, Comprehension):
-            return self.comprehension(node)
-        if isinstance(node, Logic | Conditional):
-            return self.guarding(node)
-        if isinstance(node, Bind | OptionalMap):
-            return self.binding(node)
-        if isinstance(node, Call):
-            return self.call(node)
-        return self.plain(node)
+        visit: Visit = _VISITS.get(type(node), Analysis.plain)(self, node)
+        return visit
 
     def plain(self, node: Node) -> Visit:
         """Visit what has neither macros nor conditions."""
-        if isinstance(node, Local):
-            self.uses[node.slot] = self.uses.get(node.slot, 0) + 1
         if isinstance(node, Select | Has | Index):
             base = yield node.operand
             if isinstance(node, Index):
@@ -92,22 +82,22 @@ class Analysis:
         advice = f"write `has({whole}) && …` or `{owner}.?{node.field}.orValue(…)`" if ANY not in path else "use has()"
         self.warnings.append((node.at, f"`{whole}` may be absent, which is an error then: {advice}"))
 
-    def guarding(self, node: Logic | Conditional) -> Visit:
-        """Visit conditions: what one operand makes sure of, the others may rely on."""
+    def logic(self, node: Logic) -> Visit:
+        """Visit a junction: what one operand makes sure of, all may rely on."""
         before = self.guarded
-        operands = list(node.children())
-        if isinstance(node, Logic):
-            facts = [frozenset(self.facts(one, holds=node.sign == "&&")) for one in operands]
-        else:
-            facts = []
-            known = [self.facts(node.test, holds=True), self.facts(node.test, holds=False)]
-            given = [frozenset[Path](), *(frozenset(one) for one in known)]
-        for position, operand in enumerate(operands):
-            if facts:
-                self.guarded = before.union(*facts[:position], *facts[position + 1 :])
-            else:
-                self.guarded = before | given[position]
+        self.guarded = before.union(*(self.facts(one, holds=node.sign == "&&") for one in node.operands))
+        for operand in node.operands:
             self.read((yield operand))
+        self.guarded = before
+        return None
+
+    def conditional(self, node: Conditional) -> Visit:
+        """Visit a condition and its branches, each of which may rely on its outcome."""
+        before = self.guarded
+        self.read((yield node.test))
+        for branch, holds in ((node.yes, True), (node.no, False)):
+            self.guarded = before.union(self.facts(node.test, holds=holds))
+            self.read((yield branch))
         self.guarded = before
         return None
 
@@ -175,6 +165,16 @@ class Analysis:
         if path is not None and not any(ref[: len(path)] == path for ref in self.refs):
             self.read(path)
         return None
+
+
+_VISITS: Final[Mapping[type, Callable[[Analysis, Any], Visit]]] = {
+    Comprehension: Analysis.comprehension,
+    Logic: Analysis.logic,
+    Conditional: Analysis.conditional,
+    Bind: Analysis.binding,
+    OptionalMap: Analysis.binding,
+    Call: Analysis.call,
+}
 
 
 def _step(node: Select | Has | Index, base: Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Final
 from engine.expr.checker_macros import MacroVisits
 from engine.expr.deduction import type_of
 from engine.expr.folding import folded
+from engine.expr.macros import MACROS
 from engine.expr.nodes import (
     Binary,
     Call,
@@ -157,20 +158,20 @@ class Checker(MacroVisits):
 
     def call(self, node: Call) -> Visit:
         """Find the function, and the overload that takes the arguments."""
-        method = node.receiver is not None
         function = None if self.shadowed(node.receiver) else self.names.function(node)
-        if function is not None:
-            method, node.receiver = False, None
-        elif node.receiver is not None:
+        method = node.receiver is not None and function is None
+        space = self.namespace(node.receiver) if method else ""
+        if method and not space and node.receiver is not None:
             node.args.insert(0, (yield node.receiver))
-            node.receiver, function = None, self.names.functions.get(node.name)
-        for position in range(int(method), len(node.args)):
+            function = self.names.functions.get(node.name)
+        node.receiver = None
+        for position in range(int(method and not space), len(node.args)):
             node.args[position] = yield node.args[position]
         node.function = function
-        given = [self.shape(one.type) for one in node.args]
         if function is None:
-            self.unknown_function(node, method=method)
+            self.unknown_function(node, f"{space}.{node.name}" if space else node.name, method=method and not space)
             return node
+        given = [self.shape(one.type) for one in node.args]
         fitting = [one for one in function.signatures if one.method is method]
         result = chosen(fitting, given, self.bindings)
         if result is None:
@@ -184,14 +185,24 @@ class Checker(MacroVisits):
         spelled = None if receiver is None else self.names.spelled(receiver)
         return spelled is not None and not spelled[1].absolute and spelled[1].name in self.scope
 
-    def unknown_function(self, node: Call, *, method: bool) -> None:
+    def namespace(self, receiver: Node | None) -> str:
+        """Return the receiver as it is spelled, if that is what functions' names begin with and nothing else."""
+        spelled = None if receiver is None else self.names.spelled(receiver)
+        if spelled is None or spelled[0] not in self.names.namespaces or self.shadowed(receiver):
+            return ""
+        return "" if self.names.find(0, spelled[0]) is not None else spelled[0]
+
+    def unknown_function(self, node: Call, name: str, *, method: bool) -> None:
         """Fault a call of a function that is not there."""
+        if name in MACROS:
+            self.fault(node.at, f"`{name}` is written `{MACROS[name]}`")
+            return
         wanted = [
-            name
-            for name, function in self.names.functions.items()
+            each
+            for each, function in self.names.functions.items()
             if any(one.method is method for one in function.signatures)
         ]
-        self.fault(node.at, f"unknown function `{node.name}`{suggestion(node.name, [*wanted, *self.macro_names])}")
+        self.fault(node.at, f"unknown function `{name}`{suggestion(name, [*wanted, *MACROS])}")
 
     def unary(self, node: Unary) -> Visit:
         """Check `!x` and `-x`."""

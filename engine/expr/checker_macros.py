@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any, ClassVar, Final
 
 from engine.expr.deduction import Deduction
-from engine.expr.macros import MACROS, PREDICATES
+from engine.expr.macros import PREDICATES
 from engine.expr.nodes import Bind, Comprehension, Node, OptionalMap
 from engine.expr.schema import BOOL, DYN, INT, STRING, Type, list_of, map_of, optional_of
 
@@ -19,7 +19,6 @@ class MacroVisits(Deduction):
     """Visits to the nodes that macros expand to."""
 
     visits: ClassVar[dict[type, Any]]
-    macro_names: ClassVar[tuple[str, ...]] = MACROS
 
     def comprehension(self, node: Comprehension) -> Visit:
         """Check a loop: its variables are in scope within."""

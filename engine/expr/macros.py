@@ -66,5 +66,15 @@ def _name(call: Call, position: int) -> str:
     raise FaultAt(name.at, f"{call.name}() declares a variable here: a plain name, as in x.{call.name}(it, …)")
 
 
-MACROS: Final = ("has", *_ARGUMENTS, "optMap", "optFlatMap")
-"""The names of macros, for who mistypes one."""
+MACROS: Final = {
+    "has": "has(a.b)",
+    **{name: f"x.{name}(it, condition)" for name in ("all", "exists", "exists_one", "existsOne", "filter")},
+    "map": "x.map(it, value)",
+    "transformList": "x.transformList(position, it, value)",
+    "transformMap": "x.transformMap(key, it, value)",
+    "transformMapEntry": "x.transformMapEntry(key, it, {key: value})",
+    "optMap": "x.optMap(it, value)",
+    "optFlatMap": "x.optFlatMap(it, optional)",
+    "cel.bind": "cel.bind(name, value, expression)",
+}
+"""How macros are written, for who mistypes one."""

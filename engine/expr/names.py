@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from engine.expr.library import TYPES
+from engine.expr.macros import MACROS
 from engine.expr.nodes import Call, Constant, Name, Node, Select, Variable
 from engine.expr.schema import TYPE, Function, Schema
 
@@ -23,6 +24,7 @@ class Names:
         self.prefixes = [".".join([*parts[:count], ""]) for count in range(len(parts), 0, -1)] + [""]
         self.longest = 1 + max((name.count(".") for name in [*schema.variables, *functions]), default=0)
         self.longest = max(self.longest, 3)
+        self.namespaces = {name.rpartition(".")[0] for name in [*functions, *MACROS] if "." in name}
 
     def candidates(self, name: str, *, absolute: bool) -> Iterator[str]:
         """Return the full names that a name may mean, in order."""

@@ -113,7 +113,8 @@ def divide(left: Any, right: Any) -> Any:
         if kind is float:
             if right:
                 return left / right
-            return _divided_by_zero(left, right)
+            nan = left == 0 or math.isnan(left)
+            return math.nan if nan else math.copysign(math.inf, left) * math.copysign(1.0, right)
         if kind is int or kind is Uint:
             if not right:
                 raise EvaluationError(f"division by zero: {kind_name(kind)}")
@@ -389,10 +390,6 @@ def _pairs(left: Any, right: Any) -> Iterable[tuple[Any, Any]] | None:
     if type(left) is type(right) is Optional and left.present is right.present:
         return ((left.value, right.value),)
     return None
-
-
-def _divided_by_zero(left: float, right: float) -> float:
-    return math.nan if math.isnan(left) or left == 0 else math.copysign(math.inf, left) * math.copysign(1.0, right)
 
 
 def _overflow(kind: type) -> EvaluationError:

@@ -112,9 +112,9 @@ class Environment:
             root, result = self.check(source, expects)
             analysis = Analysis(root)
             code = generate(root, expects, searches=analysis.searches)
+            codes = _compiled(code)
         except RecursionError:
             raise ExpressionError((Fault(1, 1, "the expression is too complex: write it in parts"),)) from None
-        codes = _compiled(code)
         return Program(
             source=source,
             result=result,

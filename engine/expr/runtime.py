@@ -15,7 +15,7 @@ from engine.expr.patterns import MAX_SEARCHED
 from engine.expr.values import MAX_INT, MIN_INT, NONE, EvaluationError, LimitError, Optional
 
 MAX_ITERATIONS: Final = 10_000
-WEIGHT: Final = 10
+WEIGHT: Final = 8
 """Within loops, 2 ** WEIGHT characters or items made or searched count as one iteration."""
 
 _COMPARED: Final = 4

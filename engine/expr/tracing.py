@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from itertools import islice
 from types import CodeType
 from typing import Final
 
-from engine.expr.values import EvaluationError, LimitError
+from engine.expr.faults import kind_name
+from engine.expr.values import Duration, EvaluationError, LimitError, Timestamp, Uint
 
 FILENAME: Final = "<expression>"
+
+_SUBSCRIPTED: Final = re.compile(r"'(\w+)' object is not subscriptable|(list|string) ind")
+_NAMES: Final = {one.__name__: kind_name(one) for one in (bool, int, float, Uint, Timestamp, Duration)} | {
+    "NoneType": "null",
+    "list": "list",
+    "string": "string",
+}
 
 Places = tuple[tuple[int, int, int, int], ...]
 """Line and columns in the generated code, and the offset in the source they come from."""
@@ -40,6 +49,12 @@ def _offset(code: CodeType, instruction: int, places: Places) -> int:
     return min(around)[1] if around else 0
 
 
+def _held(error: TypeError | AttributeError) -> str:
+    """Return the type of what was asked for a field though it has none, which Python's own message tells."""
+    found = _SUBSCRIPTED.match(str(error))
+    return _NAMES.get(found[1] or found[2], "") if found else ""
+
+
 def _reason(error: BaseException, source: str) -> str:
     if isinstance(error, EvaluationError | LimitError):
         return str(error)
@@ -49,7 +64,7 @@ def _reason(error: BaseException, source: str) -> str:
     if isinstance(error, IndexError):
         return "index out of range"
     if isinstance(error, TypeError | AttributeError):
-        return "no such overload: a value is of another type than is needed here"
+        return f"no such overload: a field of {kind}" if (kind := _held(error)) else "no such overload"
     if isinstance(error, RecursionError | MemoryError):
         return "the evaluation takes more memory than it may"
     return f"the evaluation failed: {type(error).__name__}"

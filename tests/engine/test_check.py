@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -223,10 +224,9 @@ def test_variables_are_evaluated_once_and_only_when_they_are_read():
 
 def test_a_variable_that_errs_says_which_and_where():
     text = access(variables=[{"name": "x", "expression": "llm.params.seed + 1"}], rules=[{"deny": "variables.x > 1"}])
-    assert verdict(text, chat(seed="two")).message == (
-        "policy `p` could not be evaluated: variable `x`: no such overload: a value is of another type than is needed here "
-        "(variables[0].expression at policies/p.yaml:6, 1:14) (rules[0].deny at policies/p.yaml:8, 1:10)"
-    )
+    said = verdict(text, chat(seed="two")).message
+    assert said.startswith("policy `p` could not be evaluated: variable `x`: no such overload: ")
+    assert re.findall(r"\((\S+) at policies/p.yaml:(\d+), 1:\d+\)", said) == [("variables[0].expression", "6"), ("rules[0].deny", "8")]
 
 
 def test_variables_of_one_policy_are_unknown_to_the_next():

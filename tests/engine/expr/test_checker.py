@@ -91,6 +91,10 @@ def test_types(source, result):
         ("response.status > 200", "1:1: `response` is known only after the call"),
         ("body.startWith('a')", "1:6: unknown function `startWith`; did you mean `startsWith`?"),
         ("request.messages.exist(m, m.role == '')", "1:18: unknown function `exist`; did you mean `exists`?"),
+        ("math.greates(1, 2)", "1:6: unknown function `math.greates`; did you mean `math.greatest`?"),
+        ("cel.bind(x, 1)", "1:5: `cel.bind` is written `cel.bind(name, value, expression)`"),
+        ("body.exists(x)", "1:6: `exists` is written `x.exists(it, condition)`"),
+        ("has()", "1:1: `has` is written `has(a.b)`"),
         ("startsWith('a', 'b')", "1:1: `startsWith` is written `x.startsWith(…)`"),
         ("body.double()", "1:6: `double` is written `double(x)`"),
         (

@@ -95,7 +95,11 @@ def test_loops_and_patterns_are_counted(source, loops, searched):
     [
         ("a.b.c == 1", {"a": {"b": {}}}, "1:5: no such key: `c`"),
         ("a.b.c == 1", {"a": {}}, "1:3: no such key: `b`"),
-        ("a.b.c == 1", {"a": {"b": 5}}, "1:5: no such overload: a value is of another type than is needed here"),
+        ("a.b.c == 1", {"a": {"b": 5}}, "1:5: no such overload: a field of int"),
+        ("a.b.c == 1", {"a": {"b": None}}, "1:5: no such overload: a field of null"),
+        ("a.b.c == 1", {"a": {"b": []}}, "1:5: no such overload: a field of list"),
+        ("a.b.c == 1", {"a": {"b": ""}}, "1:5: no such overload: a field of string"),
+        ("a.b.c == 1", {"a": {"b": b""}}, "1:5: no such overload"),
         ("n == 1 &&\n a.b < 'x'", {"n": 1, "a": {"b": 5}}, "2:6: no such overload: int < string"),
         ("a.x[3] == 1", {"a": {"x": [1]}}, "1:4: index out of range"),
         ("a.x[n] == 1", {"a": {"x": [1]}, "n": 3}, "1:4: index out of range: the list has 1 values"),
