@@ -1,9 +1,10 @@
 """One HTTP connection of the load generator, and the tally of what all of them saw."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 import httptools
@@ -49,7 +50,10 @@ class Counted(Protocol):
 class Connection(asyncio.Protocol):
     """A keep-alive connection that carries one request at a time; a stream must bring exactly `frames` frames."""
 
-    def __init__(self, owner: Counted, frames: int, ended: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self, owner: Counted, frames: int, ended: Callable[["Connection"], None], requests: Sequence[bytes]
+    ) -> None:
+        self.requests = itertools.cycle(requests)
         self._owner = owner
         self._frames = frames
         self._ended = ended

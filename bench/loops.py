@@ -1,6 +1,7 @@
 """Closed loop for cost, open loop for latency, both against one port."""
 
 import asyncio
+import itertools
 import random
 from collections import deque
 from collections.abc import Sequence
@@ -25,14 +26,13 @@ def arrivals(rate: float, seconds: float, rng: random.Random | None) -> list[flo
 
 
 class _Lines:
-    """Connections to one port, and requests that rotate over the client keys."""
+    """Connections to one port, each of one client."""
 
-    def __init__(self, port: int, shape: Shape, requests: Sequence[bytes]) -> None:
+    def __init__(self, port: int, shape: Shape, requests: Sequence[Sequence[bytes]]) -> None:
         self.tally = Tally()
         self._port = port
         self._shape = shape
-        self._requests = requests
-        self._sent = 0
+        self._clients = itertools.cycle(requests)
         self._tasks: set[asyncio.Task[None]] = set()
         self._made: set[Connection] = set()
         self._stopped = False
@@ -54,8 +54,7 @@ class _Lines:
         await asyncio.wait(set(self._tasks), timeout=_CONNECT_SECONDS)
 
     def _send(self, connection: Connection, intended: float) -> None:
-        connection.send(self._requests[self._sent % len(self._requests)], intended)
-        self._sent += 1
+        connection.send(next(connection.requests), intended)
 
     def _open(self) -> None:
         task = asyncio.create_task(self._dial())
@@ -67,7 +66,9 @@ class _Lines:
         while not self._stopped:
             try:
                 _, made = await loop.create_connection(
-                    lambda: Connection(self, self._shape.frames_in_all, self._ended), "127.0.0.1", self._port
+                    lambda: Connection(self, self._shape.frames_in_all, self._ended, next(self._clients)),
+                    "127.0.0.1",
+                    self._port,
                 )
             except OSError:
                 self.tally.errors["connect"] += 1
@@ -87,7 +88,7 @@ class _Lines:
 class ClosedLoop(_Lines):
     """Keeps every connection busy during a slice, and idle between slices."""
 
-    def __init__(self, port: int, shape: Shape, requests: Sequence[bytes]) -> None:
+    def __init__(self, port: int, shape: Shape, requests: Sequence[Sequence[bytes]]) -> None:
         super().__init__(port, shape, requests)
         self._idle: list[Connection] = []
         self._under_way = 0
@@ -150,7 +151,7 @@ class ClosedLoop(_Lines):
 class OpenLoop(_Lines):
     """Starts requests on absolute times whether or not earlier ones have ended."""
 
-    def __init__(self, port: int, shape: Shape, requests: Sequence[bytes]) -> None:
+    def __init__(self, port: int, shape: Shape, requests: Sequence[Sequence[bytes]]) -> None:
         super().__init__(port, shape, requests)
         self._free: list[Connection] = []
         self._waiting: deque[float] = deque()

@@ -41,38 +41,43 @@ models: ["bench*", "gpt-4o*", "@premium"]
 ---
 kind: DecisionLog
 name: records
-mask: [{attribute: apiKey.user}]
----
-kind: ModelAccess
-name: asked
-variables: [{name: messages, expression: 'size(llm.prompt)'}]
-rules: [{deny: 'variables.messages > 1000'}]
+mask: [{attribute: apiKey.user, when: 'apiKey.org == "eu"'}]
 """
+_EVERYBODY = (
+    'llm.params.?max_tokens.orValue(0) > 16384 && apiKey.team != "research"',
+    'llm.tools.exists(t, t.name in ["shell", "exec_python"])',
+    'llm.prompt.exists(m, m.content.contains("BEGIN PRIVATE KEY"))',
+    "llm.params.?n.orValue(1) > 4",
+    'has(apiKey.metadata.tier) && apiKey.metadata.tier == "free" && llm.streaming',
+    'apiKey.team.startsWith("trial") && now.getHours("Asia/Taipei") >= 18',
+    'llm.params.?temperature.orValue(1.0) > 1.9 && apiKey.role != "proxy_admin"',
+    'source.address.startsWith("10.99.")',
+)
+_OTHERS = ("teams: [research]", 'models: ["o1-*", "o3-*"]', "routes: [embeddings]", "roles: [guest]", "orgs: [acme]")
 
 
 def site(directory: Path) -> Path:
-    """Write 25 policies: five kinds of thing for everybody, ten rules for everybody, ten for other teams, models and routes."""
-    others = ("teams: [research]", 'models: ["o1-*", "o3-*"]', "routes: [embeddings]", "roles: [guest]", "orgs: [acme]")
-    documents = [_rule(f"all-{at}", at) for at in range(10)]
-    documents += [_rule(f"some-{at}", at, others[at % len(others)]) for at in range(10)]
+    """Write 25 policies as a site has them: twelve for everybody, the others for some teams, models, routes and roles."""
+    documents = [_rule(f"all-{at}", condition) for at, condition in enumerate(_EVERYBODY)]
+    documents += [_rule(f"some-{at}", _MIX[at], _OTHERS[at % len(_OTHERS)]) for at in range(13)]
     return _written(directory, [_SITE, *documents])
 
 
 def hundred(directory: Path) -> Path:
     """Write one hundred rules, all of which apply."""
-    return _written(directory, [_rule(f"rule-{at}", at) for at in range(100)])
+    return _written(directory, [_rule(f"rule-{at}", _MIX[at % len(_MIX)]) for at in range(100)])
 
 
 def thousand(directory: Path) -> Path:
     """Write a thousand policies, ten of which apply."""
-    documents = [_rule(f"all-{at}", at) for at in range(10)]
-    documents += [_rule(f"other-{at}", at, f"teams: [other-{at}]") for at in range(990)]
+    documents = [_rule(f"all-{at}", _MIX[at]) for at in range(10)]
+    documents += [_rule(f"other-{at}", _MIX[at % len(_MIX)], f"teams: [other-{at}]") for at in range(990)]
     return _written(directory, documents)
 
 
-def _rule(name: str, at: int, match: str = "") -> str:
-    condition = _MIX[at % len(_MIX)].replace("'", "''")
-    return f"kind: ModelAccess\nname: {name}\nmatch: {{{match}}}\nrules: [{{deny: '{condition}'}}]\n"
+def _rule(name: str, condition: str, match: str = "") -> str:
+    quoted = condition.replace("'", "''")
+    return f"kind: ModelAccess\nname: {name}\nmatch: {{{match}}}\nrules: [{{deny: '{quoted}'}}]\n"
 
 
 def _written(directory: Path, documents: list[str]) -> Path:

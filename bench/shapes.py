@@ -28,28 +28,31 @@ class Shape:
         """Return the frames of a whole answer: two more than `frames`, for usage and end."""
         return self.frames + 2 if self.frames else 0
 
-    def body(self) -> bytes:
-        """Return a chat completion request of `body_bytes`; its first message tells the fake upstream what to stream."""
+    def body(self, more: int = 0) -> bytes:
+        """Return a chat completion request of `body_bytes` and a few more; its first message tells the fake upstream what to stream."""
         order = f"Write a report. frames={self.frames} pace={self.pace_ms}ms "
         messages = [{"role": "system", "content": order}]
         request: dict[str, object] = {"model": MODEL, "messages": messages, "temperature": 0.2}
         if self.frames:
             request |= {"stream": True, "stream_options": {"include_usage": True}}
         roles = ("user", "assistant")
-        while (missing := self.body_bytes - len(json.dumps(request))) > 0:
+        while (missing := self.body_bytes + more - len(json.dumps(request))) > 0:
             size = min(missing, _MESSAGE_BYTES)
             text = (_SENTENCE * (size // len(_SENTENCE) + 1))[:size]
             messages.append({"role": roles[(len(messages) - 1) % 2], "content": text})
         return json.dumps(request, separators=(",", ":")).encode()
 
-    def requests(self, keys: Sequence[str]) -> list[bytes]:
-        """Return the whole HTTP request once for each client key."""
-        body = self.body()
-        head = (
-            f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\naccept: application/json\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nauthorization: Bearer "
-        )
-        return [f"{head}{key}\r\n\r\n".encode() + body for key in keys]
+    def requests(self, keys: Sequence[str]) -> list[list[bytes]]:
+        """Return what each client sends in turn: whole HTTP requests with its key, no two in a row of one length."""
+        bodies = [self.body(more) for more in (0, 39, 13, 26)]
+        return [[_head(key, len(body)) + body for body in bodies] for key in keys]
+
+
+def _head(key: str, length: int) -> bytes:
+    return (
+        f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\naccept: application/json\r\n"
+        f"content-type: application/json\r\ncontent-length: {length}\r\nauthorization: Bearer {key}\r\n\r\n"
+    ).encode()
 
 
 # Short slices are what makes ratios hold on a noisy machine: two rows that take turns within a few hundredths of a

@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from engine.call import Call, Caller, Usage
-from engine.expr.runtime import ABSORBED
-from engine.expr.values import Timestamp
+from engine.expr.runtime import ERRORS
+from engine.expr.values import LimitError, Timestamp
 
 if TYPE_CHECKING:
     from engine.policy import Ref
@@ -78,19 +78,27 @@ class Needs:
 class Activation(dict[str, Any]):
     """The variables of one call; `call` is what they are made of."""
 
-    __slots__ = ("call", "needs")
+    __slots__ = ("call", "edited", "needs")
 
     def __init__(self, call: Call, needs: Needs) -> None:
         super().__init__()
         self.call = call
         self.needs = needs
+        self.edited = False
+        """Whether the body is no longer as it came."""
 
     def __missing__(self, name: str) -> Any:
         call, needs = self.call, self.needs
         fields = needs.makers.get(name)
-        value = (
-            {field: make(call, needs) for field, make in fields} if fields is not None else _WHOLE[name](call, needs)
-        )
+        try:
+            value = (
+                {field: make(call, needs) for field, make in fields}
+                if fields is not None
+                else _WHOLE[name](call, needs)
+            )
+        except ValueError as error:
+            # The client chose it, so it counts as a limit: a rule that it could not pass must not be tripped off by it.
+            raise LimitError(f"`{name}` holds a number, or so many parts, that it cannot be read") from error
         self[name] = value
         return value
 
@@ -98,7 +106,7 @@ class Activation(dict[str, Any]):
         """Make what is read of the body, before a change to it: expressions see the request as it came."""
         for name in ("request", "endUser", "llm", "llmRequest"):
             if self.needs.of(name):
-                with suppress(*ABSORBED):
+                with suppress(*ERRORS):
                     _ = self[name]
 
 
@@ -152,6 +160,11 @@ def _query(call: Call, needs: Needs) -> dict[str, str]:
     del needs
     pairs = parse_qsl(call.source.target.partition("?")[2], keep_blank_values=True, max_num_fields=100)
     return {name: value for name, value in pairs if name != "key"}
+
+
+def _model(call: Call, needs: Needs) -> str:
+    del needs
+    return call.group.name if call.group is not None else ""
 
 
 def _params(call: Call, needs: Needs) -> dict[str, Any]:
@@ -215,7 +228,7 @@ FIELDS: Mapping[str, Mapping[str, Make]] = {
     "endUser": {"id": _end_user, "blocked": lambda *_: False, "metadata": lambda *_: {}},
     "llm": {
         "requestModel": lambda call, _: call.model_asked,
-        "model": lambda call, _: call.group.name if call.group else "",
+        "model": _model,
         "streaming": lambda call, _: call.stream,
         "params": _params,
         "prompt": lambda call, _: call.route.dialect.prompt(call.members),

@@ -112,12 +112,18 @@ class Builder:
                 self.problems.append(Problem("error", None, f"router_settings.model_group_alias.{alias}", message))
 
     def check_targets(self, snapshot: Snapshot) -> None:
-        """Report policies that send calls to models that do not exist."""
+        """Report policies that send calls to models that do not exist, or by tags that no deployment has."""
+        tagged = {tag for deployment in self.spec.deployments for tag in deployment.params.tags}
         for policy in snapshot.policies.policies:
+            name, mark = policy.head.name, _mark(policy.head.place)
             for model in policy.targets():
                 if snapshot.find(model) is None:
-                    message = f"`{policy.head.name}` sends calls to `{model}`, which is not in `model_list`"
-                    self.problems.append(Problem("error", _mark(policy.head.place), "", message))
+                    message = f"`{name}` sends calls to `{model}`, which is not in `model_list`"
+                    self.problems.append(Problem("error", mark, "", message))
+            for tag in policy.tags():
+                if tag not in tagged:
+                    message = f"`{name}` sends calls to deployments tagged `{tag}`, but none is"
+                    self.problems.append(Problem("warning", mark, "", message))
 
     def _deployment(self, at: int, spec: DeploymentSpec) -> Deployment | None:
         try:

@@ -18,6 +18,30 @@ if TYPE_CHECKING:
     from engine.snapshot import Deployment, ModelGroup, Snapshot
 
 
+class Headers(dict[str, str]):
+    """The headers of a request by lower-case name, or of several with the same head.
+
+    `key_hash` keeps the hash of the key that they hold, once it has been computed; `place` says by which setting.
+    """
+
+    __slots__ = ("key_hash", "place")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.key_hash = ""
+        self.place = ""
+
+
+class Answered(list[tuple[bytes, bytes]]):
+    """The headers of an upstream's answer, or of several with the same head; `lines` keeps what clients are told of them."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines = b""
+
+
 class Usage:
     """Tokens and money of one call.
 

@@ -196,12 +196,12 @@ def _routed(call: Call, decision: Decision) -> Plan:
 
 def _direction(policy: Policy, decision: Decision) -> Direction | None:
     """Ask one policy where to send a call, which it sees as `view` says."""
-    activation = decision.activation
-    view = policy.view(activation)
-    whole = {name: activation[name] for name in view} if view else view
-    if view:
-        activation.update(view)
+    activation, whole = decision.activation, None
     try:
+        view = policy.view(activation)
+        if view:
+            whole = {name: activation[name] for name in view}
+            activation.update(view)
         return policy.direct(activation) if _applies(policy, decision) else None
     except ERRORS as error:
         _failed(policy, decision, error)
@@ -223,6 +223,7 @@ def _edited(policy: Policy, call: Call, decision: Decision) -> None:
             return
         if changes and len(decision.plan.editing) > 1:
             decision.activation.settle()
+        decision.activation.edited = decision.activation.edited or bool(changes)
         members = call.members.copy()
         for change in changes:
             edit(members, change)

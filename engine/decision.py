@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 from msgspec import Raw
@@ -59,64 +57,9 @@ class Decision:
 
     def read_text(self, *, content: bool, hidden: frozenset[str]) -> Raw:
         """Write what was read: every attribute's value, content by its hash unless it is wanted."""
-        activation = self.activation
-        values: dict[str, Any] = {}
-        for read in self.plan.reads:
-            # What a caller is was perhaps read at load: rules that read nothing else are settled there.
-            value: Any = activation["apiKey"] if read.variable == "apiKey" else activation.get(read.variable, _ABSENT)
-            for step in read.path:
-                value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
-            if value is _ABSENT or (hidden and _hidden(read.name, hidden)):
-                continue
-            for inner in hidden:
-                if inner.startswith(f"{read.name}."):
-                    value = _without(value, inner[len(read.name) + 1 :])
-            if not content and (read.content or _large(value)):
-                value = _hashed(value)
-            values[read.name] = value
-        return Raw(_written(values))
+        return Raw(self.plan.reads.text(self.activation, content=content, hidden=hidden))
 
     def release(self) -> None:
         """Let go of what was read, once it is recorded: it holds the call, which holds the decision."""
         self.activation.clear()
         del self.activation.call
-
-
-_ABSENT = object()
-
-
-def _hidden(name: str, hidden: frozenset[str]) -> bool:
-    return any(name == one or name.startswith(f"{one}.") for one in hidden)
-
-
-def _plain(value: object) -> object:
-    """Write what JSON has no word for: times in nanoseconds, unsigned numbers as numbers, anything else as text."""
-    return int(value) if isinstance(value, int) else str(value)
-
-
-def _without(value: Any, name: str) -> Any:
-    """Return a value less what a path in it leads to; keys may hold dots themselves."""
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: _without(inner, name[len(key) + 1 :]) if name.startswith(f"{key}.") else inner
-        for key, inner in value.items()
-        if key != name
-    }
-
-
-def _written(value: Any) -> bytes:
-    """Write a value, an odd one too: clients send numbers beyond 64 bits, and headers that are not UTF-8."""
-    try:
-        return orjson.dumps(value, _plain, orjson.OPT_NON_STR_KEYS)
-    except TypeError:
-        return json.dumps(value, default=_plain).encode()
-
-
-def _large(value: Any) -> bool:
-    return (isinstance(value, str) and len(value) > LONGEST) or (isinstance(value, list | dict) and len(value) > 16)
-
-
-def _hashed(value: Any) -> dict[str, Any]:
-    text = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else _written(value)
-    return {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}

@@ -52,6 +52,8 @@ def _removed(holder: Any, path: Sequence[str]) -> bool:
 
 
 def _encoded(value: object) -> Raw:
+    if type(value) is int:
+        return Raw(b"%d" % value)
     try:
         return Raw(msgspec.json.encode(value, enc_hook=_number))
     except (TypeError, ValueError, RecursionError):

@@ -14,16 +14,12 @@ from engine.activation import Activation, Needs, caller_view
 from engine.call import Caller
 from engine.expr.program import ERRORS
 from engine.index import Index
-from engine.policy import Action, Effect, Log, Policy, Ref, Rule
+from engine.policy import Action, Effect, Expression, Log, Policy, Ref, Rule
+from engine.reads import Reads
 
 if TYPE_CHECKING:
     from engine.snapshot import ModelGroup
 
-CONTENT = (
-    ("llm", "prompt"), ("llm", "completion"), ("llm", "params", "prediction"), ("llm", "params", "suffix"),
-    ("llm", "params", "system"), ("llmRequest",), ("response", "body"),
-)  # fmt: skip
-"""What is content: recorded by its hash and size, and so is what holds it."""
 PLANS = 8192
 """Plans kept; beyond it the table starts anew."""
 SLOW = 300
@@ -51,15 +47,6 @@ class Judged(NamedTuple):
     rules: tuple[Bound, ...]
 
 
-class Read(NamedTuple):
-    """One attribute that is read: its name, the way to it, and whether it is content."""
-
-    name: str
-    variable: str
-    path: tuple[str, ...]
-    content: bool
-
-
 class Plan:
     """The policies that govern one kind of call, in order, and what all of them read.
 
@@ -71,7 +58,9 @@ class Plan:
     __slots__ = (
         "costs",
         "editing",
+        "hidden",
         "judged",
+        "log",
         "named",
         "needs",
         "plain",
@@ -82,10 +71,13 @@ class Plan:
         "routing",
     )
 
-    def __init__(self, policies: Sequence[Policy], settled: Callable[[Bound], bool] = lambda _: False) -> None:
+    def __init__(self, policies: Sequence[Policy], standing: Standing | None = None) -> None:
+        standing = standing or Standing(None, "", "", None)
         self.policies = tuple(policies)
         bound = [(policy, _bind(policy)) for policy in policies if type(policy).rules is not Policy.rules]
-        self.plain = tuple(rule for policy, rules in bound if _plain(policy) for rule in rules if not settled(rule))
+        self.plain = tuple(
+            rule for policy, rules in bound if _plain(policy) for rule in rules if not standing.settles(rule)
+        )
         self.judged = tuple(Judged(policy, rules) for policy, rules in bound if not _plain(policy))
         self.named = tuple(rule.name for _, rules in bound for rule in rules)
         self.quiet = orjson.dumps({"quiet": self.named, "told": ()})
@@ -93,7 +85,16 @@ class Plan:
         self.routing = tuple(policy for policy in policies if type(policy).direct is not Policy.direct)
         self.editing = tuple(policy for policy in policies if type(policy).edits is not Policy.edits)
         self.refs = frozenset(ref for policy in policies for ref in policy.head.refs)
-        self.reads = tuple(dict.fromkeys(map(_read, sorted(self.refs))))
+        self.reads = Reads(self.refs, standing.facts)
+        log = _log(policies)
+        held = [(name, when, True if when is None else standing.settled(when)) for name, when in log.mask]
+        self.hidden = frozenset(name for name, _, holds in held if holds is True)
+        """Attributes that no record of these calls holds."""
+        self.log = Log(
+            content=log.content,
+            drops=tuple(drop for drop in log.drops if standing.settled(drop) is not False),
+            mask=tuple((name, when) for name, when, holds in held if holds is None),
+        )
         self.needs = Needs(self.refs)
         self.costs = _costs(policies) if self.needs.body() else 0.0
 
@@ -108,12 +109,7 @@ class PolicySet:
         self.policies = tuple(policies)
         self.index = index or Index(self.policies)
         self._plans: dict[tuple[Caller | None, str, str], Plan] = {}
-        logs = [log for policy in self.policies if (log := policy.log()) is not None]
-        self.log = Log(
-            content=any(log.content for log in logs),
-            drops=tuple(drop for log in logs for drop in log.drops),
-            mask=tuple(one for log in logs for one in log.mask),
-        )
+        self.log = _log(self.policies)
 
     @property
     def digest(self) -> str:
@@ -137,7 +133,7 @@ class PolicySet:
                 self._plans.clear()
             chosen = self.index.governing(caller, model, group) & self.index.routes.select((operation,))
             governing = [policy for at, policy in enumerate(self.policies) if chosen >> at & 1]
-            plan = self._plans[key] = Plan(governing, Standing(caller, operation, model, group).settles)
+            plan = self._plans[key] = Plan(governing, Standing(caller, operation, model, group))
         return plan
 
     def admits(self, caller: Caller, model: str, group: ModelGroup) -> bool:
@@ -159,7 +155,7 @@ class Standing:
     def __init__(self, caller: Caller | None, operation: str, model: str, group: ModelGroup | None) -> None:
         self._model = model
         self._group = group
-        self._facts = {
+        self.facts = {
             "apiKey": caller_view(caller),
             "request": {"route": operation},
             "llm": {"model": group.name if group is not None else ""},
@@ -172,22 +168,30 @@ class Standing:
             return False
         if rule.standing:
             return self._group is not None and bound.policy.admits(self._model, self._group)
-        if rule.expression is None or not all(map(_stands, rule.expression.program.refs)):
-            return False
+        return rule.expression is not None and self.settled(rule.expression) is bound.benign
+
+    def settled(self, expression: Expression) -> object:
+        """Return what an expression comes to for all calls of this kind; None where that depends on the call."""
+        if not all(map(_stands, expression.program.refs)):
+            return None
         try:
-            return rule.expression.program.evaluate(self._facts) is bound.benign
+            return expression.program.evaluate(self.facts)
         except ERRORS:
-            return False
+            return None
+
+
+def _log(policies: Sequence[Policy]) -> Log:
+    """Put together how all policies want calls to be recorded."""
+    logs = [log for policy in policies if (log := policy.log()) is not None]
+    return Log(
+        content=any(log.content for log in logs),
+        drops=tuple(drop for log in logs for drop in log.drops),
+        mask=tuple(one for log in logs for one in log.mask),
+    )
 
 
 def _stands(ref: Ref) -> bool:
     return ref[0] == "apiKey" or ref[:2] in {("request", "route"), ("llm", "model")}
-
-
-def _read(ref: Ref) -> Read:
-    path = ref[: ref.index("*")] if "*" in ref else ref
-    content = any(path[: len(one)] == one[: len(path)] for one in CONTENT)
-    return Read(".".join(path), path[0], path[1:], content)
 
 
 def _bind(policy: Policy) -> tuple[Bound, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine import __version__
-from engine.call import Call
+from engine.call import Answered, Call
 from engine.snapshot import Deployment
 
 DROPPED = frozenset(
@@ -104,6 +104,16 @@ def _shown(text: str) -> bytes:
 
 def provider_lines(upstream: Sequence[tuple[bytes, bytes]]) -> bytes:
     """Pass on a provider's headers: its content type and rate limits as they are, the rest under `llm_provider-`."""
+    known = upstream if type(upstream) is Answered else None
+    if known is not None and known.lines:
+        return known.lines
+    lines = _provider_lines(upstream)
+    if known is not None:
+        known.lines = lines
+    return lines
+
+
+def _provider_lines(upstream: Sequence[tuple[bytes, bytes]]) -> bytes:
     kind = _TYPE
     lines = []
     for name, value in upstream:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from engine.call import Call, Caller
-from engine.directory import Directory
+from engine.call import Call, Caller, Headers
+from engine.directory import Directory, digest
 from engine.errors import ClientError
 
 PLACES = ("x-litellm-api-key", "authorization", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key")
@@ -36,11 +36,10 @@ class Identity:
 
     def admit(self, headers: Mapping[str, str], key_header: str, address: str) -> Caller:
         """Return the caller that these headers name; raises ClientError 401, or 429 after too many refusals."""
-        key = credential(headers, key_header)
-        caller = self.directory.find(key) if key else None
+        caller = self.directory.known(key_hash(headers, key_header))
         if caller is None:
             self._count(address)
-            raise _unknown(key)
+            raise _unknown(credential(headers, key_header))
         if caller.blocked or caller.team_blocked:
             self._count(address)
             what = "key" if caller.blocked else f"team `{caller.team}`"
@@ -62,6 +61,17 @@ class Identity:
             )
             error.retry_after = 1
             raise error
+
+
+def key_hash(headers: Mapping[str, str], key_header: str) -> str:
+    """Return the hash of the key that a request carries, computed once for the same head; empty without a key."""
+    if type(headers) is Headers and headers.key_hash and headers.place == key_header:
+        return headers.key_hash
+    key = credential(headers, key_header)
+    found = digest(key) if key else ""
+    if type(headers) is Headers:
+        headers.key_hash, headers.place = found, key_header
+    return found
 
 
 def credential(headers: Mapping[str, str], key_header: str = "") -> str:

@@ -119,6 +119,7 @@ class Edit(NamedTuple):
 
     path: tuple[str, ...]
     value: object
+    """A value of JSON, `REMOVED`, or JSON already written (`msgspec.Raw`)."""
 
 
 REMOVED = object()
@@ -234,6 +235,10 @@ class Policy:
 
     def targets(self) -> Sequence[str]:
         """Name the models that calls may be sent to; each must exist."""
+        return ()
+
+    def tags(self) -> Sequence[str]:
+        """Name the tags of deployments that calls may be sent to; there should be some."""
         return ()
 
     def view(self, activation: Activation) -> Mapping[str, Any]:

@@ -209,26 +209,27 @@ def _record(call: Call, duration: float) -> CallRecord:
 
 def _dropped(call: Call) -> bool:
     """Tell whether a policy wants no record of a call; one that cannot say so wants it."""
-    return any(_holds(drop, call) for drop in call.snapshot.policies.log.drops)
+    drops = call.snapshot.policies.log.drops if call.decision is None else call.decision.plan.log.drops
+    return any(_holds(drop, call) for drop in drops)
 
 
 def _holds(expression: Expression, call: Call) -> bool:
-    needs = Needs(expression.program.refs)
+    decision = call.decision
+    activation = decision.activation if decision is not None else Activation(call, Needs(expression.program.refs))
     try:
-        return expression.program.evaluate(Activation(call, needs)) is True
+        return expression.program.evaluate(activation) is True
     except ERRORS:
         return False
 
 
 def _decided(record: CallRecord, call: Call, decision: Decision) -> None:
     """Write of a decision what explains it and what replays it."""
-    log = call.snapshot.policies.log
-    hidden = frozenset(name for name, when in log.mask if when is None or _holds(when, call)) if log.mask else NOTHING
+    plan = decision.plan
+    hidden = plan.hidden
+    if plan.log.mask:
+        hidden |= {name for name, when in plan.log.mask if when is not None and _holds(when, call)}
     record.determining = decision.determining
     record.route_reason = call.route_reason
     record.rules = decision.outcomes_text()
-    record.read = decision.read_text(content=log.content, hidden=hidden)
+    record.read = decision.read_text(content=plan.log.content, hidden=hidden)
     record.policy = decision.seconds
-
-
-NOTHING: frozenset[str] = frozenset()

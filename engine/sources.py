@@ -67,7 +67,7 @@ def compile_sources(
         texts, unread = read_stable(sources.policies, still)
         written = load_policies(texts, kind, kept)
         problems += [*unread, *written.problems]
-        found += written.policies
+        found = (*written.policies, *found)  # `enable_tag_filtering` has a word for every call: files go before it
     return Compiled(loaded, PolicySet(found), tuple(problems))
 
 

@@ -62,7 +62,8 @@ class ModelAccess(Policy):
     @classmethod
     def read(cls, head: Head, fields: Reader) -> Self:
         """Read `models` and `rules`."""
-        models = ModelList(fields.texts("models")) if fields.has("models") else None
+        listed = fields.texts("models")
+        models = ModelList(listed) if fields.has("models") else None
         rules = [rule for at, entry in enumerate(fields.each("rules")) if (rule := _rule(at, entry)) is not None]
         if models is None and not fields.has("rules"):
             fields.fault("says nothing; give it `models` or `rules`")

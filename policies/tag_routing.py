@@ -64,6 +64,10 @@ class TagRouting(Policy):
         """Name the models that calls may be sent to."""
         return [route.direction.model for route in self.routes if route.direction.model]
 
+    def tags(self) -> Sequence[str]:
+        """Name the tags by which calls may be sent."""
+        return list(dict.fromkeys(tag for route in self.routes for tag in route.direction.tags))
+
     def view(self, activation: Activation) -> Mapping[str, Any]:
         """Hide the tags of a client that its key may not use."""
         request = activation["request"]
@@ -94,6 +98,8 @@ def _route(at: int, entry: Reader, *, match_any: bool) -> TagRoute | None:
     tags, model = target.texts("tags"), target.text("model")
     if bool(tags) == bool(model):
         entry.fault("a route leads to `tags` or to a `model`: give it one of them", "to")
+    if "*" in model:
+        target.fault("must be the name of one model, without `*`", "model")
     weight = entry.number("weight", HUNDRED, least=1, most=HUNDRED)
     if weight % 1:
         entry.fault("must be a whole number of percent", "weight")

@@ -14,15 +14,16 @@ whichever of its names the client uses. `set` to `optional.none()` changes nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
 from engine.activation import Activation
+from engine.expr.program import ERRORS
 from engine.expr.schema import DYN
-from engine.expr.values import Duration, EvaluationError, Optional, Timestamp
+from engine.expr.values import Duration, EvaluationError, LimitError, Optional, Timestamp
 from engine.policy import REMOVED, Edit, Expression, Head, Policy, Reader
 
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
@@ -78,7 +79,7 @@ class Transform(Policy):
         """Say what to change: settings first, then bounds, then what is dropped."""
         for name, cel in self.metadata:
             activation["metadata"][name] = cel.value(activation)
-        edits = []
+        edits: list[Edit] = []
         for path, cel in self.settings:
             value = cel.value(activation)
             if isinstance(value, Optional):
@@ -87,8 +88,9 @@ class Transform(Policy):
                 value = value.value
             edits.append(Edit(path, _plain(value)))
         for clamp in self.clamps:
-            edits += list(_bounded(clamp, activation, edits))
-        edits += [Edit(path, REMOVED) for path in self.drops]
+            _bound_into(edits, clamp, activation)
+        if self.drops:
+            edits += [Edit(path, REMOVED) for path in self.drops]
         return edits
 
 
@@ -113,8 +115,9 @@ def _clamp(name: str, clamps: Reader) -> Clamp | None:
     names = tuple((one,) for one in LENGTHS) if len(path) == 1 and path[0] in LENGTHS else (path,)
     try:
         return Clamp(path, names, _fixed(least, path), _fixed(most, path))
-    except EvaluationError as error:
-        clamps.fault(str(error), name)
+    except ERRORS as error:
+        known = isinstance(error, EvaluationError | LimitError)
+        clamps.fault(str(error) if known else f"a bound of `{name}` has no value", name)
         return None
 
 
@@ -123,7 +126,7 @@ def _fixed(bound: Expression | None, path: Path) -> Expression | float | None:
     return bound if bound is None or bound.program.refs else _number(bound.program.evaluate({}), path)
 
 
-def _bounded(clamp: Clamp, activation: Activation, edits: Sequence[Edit]) -> Iterator[Edit]:
+def _bound_into(edits: list[Edit], clamp: Clamp, activation: Activation) -> None:
     """Move numbers into their bounds; those that are there already are left alone."""
     path, present = clamp.path, False
     for name in clamp.names:
@@ -137,13 +140,12 @@ def _bounded(clamp: Clamp, activation: Activation, edits: Sequence[Edit]) -> Ite
         bounded = value if least is None else max(value, least)
         bounded = bounded if most is None else min(bounded, most)
         if bounded != value:
-            yield Edit(name, bounded)
-    if present or clamp.names == (path,):
-        return
-    taken = TAKEN.get(activation.call.route.operation, ())
-    most = _bound(clamp.most, path, activation) if taken else None
-    if most is not None:
-        yield Edit(path if path[0] in taken else taken[:1], most)
+            edits.append(Edit(name, bounded))
+    taken = TAKEN.get(activation.call.route.operation) if not present and len(clamp.names) > 1 else None
+    if taken:
+        most = _bound(clamp.most, path, activation)
+        if most is not None:
+            edits.append(Edit(path if path[0] in taken else taken[:1], most))
 
 
 def _bound(bound: Expression | float | None, path: Path, activation: Activation) -> float | None:
@@ -163,7 +165,7 @@ def _number(value: object, path: Path) -> float | None:
 
 def _present(path: Path, activation: Activation, edits: Sequence[Edit]) -> Any:
     """Find a member as it will be sent; None when it is absent or null."""
-    for edit in reversed(edits):
+    for edit in reversed(edits) if edits else ():
         if edit.path == path:
             return edit.value
     raw = activation.call.members.get(path[0])

@@ -14,48 +14,25 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 import httptools
 
 from engine.api.exchange import Exchange
-from engine.call import Route
-from engine.flow import Flow
+from engine.api.heads import HEAD_LIMIT, Heads
+from engine.api.server import Server
+from engine.call import Headers, Route
+from engine.template import MISSES, Template, template
 
-HEAD_LIMIT = 64 * 1024
 _OFFER = re.compile(rb"(?im)^upgrade:[^\r\n]*\r\n")
-HEADER_COUNT = 128
-NAMES = 1024
 _MALFORMED = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":"%d"}}'
 
-Serve = Callable[[Exchange, Route, str], Awaitable[None]]
-"""Answers an exchange of a route, with the model that the path named."""
+Seen = tuple[str, str, Headers, Route, str]
+"""What a head was parsed to: method, target, headers, route and model."""
 
 _BUFFER = memoryview(bytearray(256 * 1024))
 
 
-class Server(Protocol):
-    """What connections share."""
-
-    serve: Serve
-    draining: bool
-    active: int
-
-    def match(self, method: str, target: str) -> tuple[Route, str] | None:
-        """Find the inference route of a request line, and the model its path names."""
-
-    def hand_over(self, connection: Connection, transport: asyncio.Transport, data: bytes) -> None:
-        """Give a socket whose next request begins with `data` to the application."""
-
-    def admit(self, connection: Connection) -> bool:
-        """Count a new connection; False when it is one too many."""
-
-    def leave(self, connection: Connection) -> None:
-        """Count a closed connection."""
-
-
-class Connection(Flow, asyncio.BufferedProtocol):
+class Connection(Heads, asyncio.BufferedProtocol):
     """One client's socket."""
 
     __slots__ = (
@@ -67,8 +44,7 @@ class Connection(Flow, asyncio.BufferedProtocol):
         "_handing_over",
         "_head",
         "_head_bytes",
-        "_header_bytes",
-        "_headers",
+        "_misses",
         "_offered",
         "_parser",
         "_paused_since",
@@ -77,8 +53,8 @@ class Connection(Flow, asyncio.BufferedProtocol):
         "_server",
         "_since",
         "_stopped",
-        "_target",
         "_task",
+        "_template",
         "loop",
         "peer",
         "port",
@@ -91,11 +67,10 @@ class Connection(Flow, asyncio.BufferedProtocol):
         self.peer = ""
         self.port = 0
         self._parser = httptools.HttpRequestParser(self)
-        self._target = b""
-        self._headers: dict[str, str] = {}
+        self._template: Template[Seen] | None = None
+        self._misses = 0
         self._head: list[bytes] = []
         self._head_bytes = 0
-        self._header_bytes = 0
         self._offered = False
         self._begun = False
         self._handing_over = False
@@ -204,34 +179,19 @@ class Connection(Flow, asyncio.BufferedProtocol):
 
     def on_message_begin(self) -> None:
         """Start a request; one that begins within a read cannot be handed over."""
-        self._header_bytes = 0
-        self._offered = False
         self._begun = not (self._busy or self._queue or self._head)
-        self._target = b""
-        self._headers = {}
-
-    def on_url(self, url: bytes) -> None:
-        """Take a piece of the target."""
-        self._target += url
+        self._offered = False
+        self.clear()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header; trailers are not wanted."""
-        if self._reading is not None:
-            return
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > HEAD_LIMIT:
-            raise ValueError("headers too large")
-        headers = self._headers
-        key = _names.get(name) or _lower(name)
-        text = value.decode("utf-8", "surrogateescape")
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-        if len(headers) > HEADER_COUNT:
-            raise ValueError("too many headers")
+        if self._reading is None:
+            self.add(name, value)
 
     def on_headers_complete(self) -> None:
         """Dispatch a request by its head; its body may still be on the way."""
         method = self._parser.get_method().decode("latin-1")
-        target = self._target.decode("latin-1")
+        target = self.target.decode("latin-1")
         found = self._server.match(method, target)
         if found is None:
             self._handing_over = True
@@ -242,7 +202,7 @@ class Connection(Flow, asyncio.BufferedProtocol):
         if self._parser.should_upgrade():
             self._offered = True
             raise _StopError
-        exchange = self._reading = Exchange(self, method, target, self._headers)
+        exchange = self._reading = Exchange(self, method, target, self.headers)
         if version == "1.0":
             exchange.head_is_from_http_1_0()
         exchange.keep_alive = self._parser.should_keep_alive()
@@ -268,6 +228,9 @@ class Connection(Flow, asyncio.BufferedProtocol):
     # --- inside ---
 
     def _take(self, data: memoryview | bytes) -> None:
+        fresh = self._reading is None and not (self._busy or self._head_bytes or self._queue)
+        if fresh and self._template is not None and self._again(data):
+            return
         if self._reading is None:
             if not self._head_bytes:
                 self._since = self.loop.time()
@@ -275,21 +238,53 @@ class Connection(Flow, asyncio.BufferedProtocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            if self._handing_over:
-                self._hand_over(data)
-            elif self._offered and self._begun:
-                self._without_offer(data)
-            else:
-                self._refuse(400, b"malformed HTTP request")
+            self._end_reading(data)
+            return
+        if fresh and self._misses < MISSES:
+            self._remember(data)
+        if self._reading is not None:
+            # Only what is still on its way is held up: pausing costs two system calls.
+            if self._reading.unasked:
+                self.pause()
+        elif self._head_bytes > HEAD_LIMIT:
+            self._refuse(431, b"the request head is over 64 KiB")
+        elif self._head_bytes:
+            self._head.append(bytes(data))
+
+    def _end_reading(self, data: memoryview | bytes) -> None:
+        """Go on where the parser stopped: at a request for the application, an offer, or at what is not HTTP."""
+        if self._handing_over:
+            self._hand_over(data)
+        elif self._offered and self._begun:
+            self._without_offer(data)
         else:
-            if self._reading is not None:
-                # Only what is still on its way is held up: pausing costs two system calls.
-                if self._reading.unasked:
-                    self.pause()
-            elif self._head_bytes > HEAD_LIMIT:
-                self._refuse(431, b"the request head is over 64 KiB")
-            elif self._head_bytes:
-                self._head.append(bytes(data))
+            self._refuse(400, b"malformed HTTP request")
+
+    def _again(self, data: memoryview | bytes) -> bool:
+        """Take a whole request whose head is the last one's; False leaves it to the parser."""
+        seen = self._template
+        begin = seen.body(data) if seen is not None else 0
+        if seen is None or not begin:
+            self._misses += 1
+            self._template = None
+            return False
+        self._misses = 0
+        method, target, headers, route, model = seen.value
+        exchange = Exchange(self, method, target, headers)
+        exchange.feed(bytes(data[begin:]))
+        exchange.complete = True
+        self._queue.append((exchange, route, model))
+        self._run()
+        return True
+
+    def _remember(self, data: memoryview | bytes) -> None:
+        """Keep the head of a request that was whole in one read, and after which the connection stays open."""
+        if self._reading is None and len(self._queue) == 1:
+            exchange, route, model = self._queue[0]
+            if exchange.complete and exchange.plain:
+                self._template = template(
+                    bytes(data), (exchange.method, exchange.target, exchange.headers, route, model)
+                )
 
     def _run(self) -> None:
         """Begin with the first request in line: one task serves all of a connection, for a task each costs more."""
@@ -384,16 +379,6 @@ class Connection(Flow, asyncio.BufferedProtocol):
             self._task.cancel()
         self._server.leave(self)
         self._server.hand_over(self, transport, b"".join((*self._head, data)))
-
-
-_names: dict[bytes, str] = {}
-"""Header names as they came -> lower case; kept for the common ones, within a bound."""
-
-
-def _lower(name: bytes) -> str:
-    if len(_names) < NAMES:
-        _names[name] = name.decode("latin-1").lower()
-    return name.decode("latin-1").lower()
 
 
 class _StopError(Exception):

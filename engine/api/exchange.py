@@ -8,6 +8,7 @@ from email.utils import formatdate
 from time import time
 from typing import TYPE_CHECKING
 
+from engine.call import Headers
 from engine.errors import ClientError, invalid_request
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Exchange:
         "target",
     )
 
-    def __init__(self, connection: Connection, method: str, target: str, headers: dict[str, str]) -> None:
+    def __init__(self, connection: Connection, method: str, target: str, headers: Headers) -> None:
         self._connection = connection
         self.method = method
         self.target = target
@@ -69,6 +70,11 @@ class Exchange:
     def address(self) -> str:
         """The client's network address."""
         return self._connection.peer
+
+    @property
+    def plain(self) -> bool:
+        """Whether this is HTTP/1.1 on a connection that stays open."""
+        return self._chunked and self.keep_alive
 
     @property
     def port(self) -> int:

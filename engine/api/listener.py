@@ -12,8 +12,9 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from engine.api.connection import Connection, Serve
+from engine.api.connection import Connection
 from engine.api.limits import Limits
+from engine.api.server import Serve
 from engine.call import Route
 
 IDLE = 75.0

@@ -17,14 +17,18 @@ from typing import TYPE_CHECKING
 
 import httptools
 
+from engine.call import Answered
 from engine.contracts import HttpRequest, Origin
 from engine.errors import UpstreamError
 from engine.flow import Flow
+from engine.template import MISSES, Template, template
 from engine.transport.exchange import Exchange
 
 if TYPE_CHECKING:
     from engine.transport.pool import Pool
 
+Seen = tuple[int, Answered]
+"""What a head was parsed to: status and headers, of which content-length alone may differ."""
 HEAD_LIMIT = 64 * 1024
 """Bytes that an upstream may send in a row without a byte of a body among them."""
 BODILESS = frozenset({204, 304})
@@ -38,12 +42,15 @@ class Connection(Flow, asyncio.Protocol):
     __slots__ = (
         "_close_delimited",
         "_exchange",
+        "_fresh",
         "_head_size",
         "_headers",
+        "_misses",
         "_overhead",
         "_parser",
         "_pool",
         "_reusable",
+        "_template",
         "adopted",
         "idle_limit",
         "idle_since",
@@ -62,11 +69,14 @@ class Connection(Flow, asyncio.Protocol):
         self.idle_limit = pool.idle_limit
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
+        self._headers = Answered()
         self._head_size = 0
         self._overhead = 0
         self._close_delimited = False
         self._reusable = True
+        self._template: Template[Seen] | None = None
+        self._misses = 0
+        self._fresh = False
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "busy" if self._exchange else "idle"
@@ -90,6 +100,7 @@ class Connection(Flow, asyncio.Protocol):
         assert self._transport is not None  # noqa: S101 - the pool hands out open connections only
         exchange = self._exchange = Exchange(self, request.timeouts, now)
         self._overhead = 0
+        self._fresh = True
         pieces = request.body
         size = sum(map(len, pieces))
         head = b"%b %b HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n" % (
@@ -136,6 +147,9 @@ class Connection(Flow, asyncio.Protocol):
             self._reusable = False
             self.abort()
             return
+        fresh, self._fresh = self._fresh, False
+        if fresh and self._template is not None and self._again(exchange, data):
+            return
         size = exchange.size
         try:
             self._parser.feed_data(data)
@@ -145,6 +159,8 @@ class Connection(Flow, asyncio.Protocol):
             self._overhead = 0
         elif not exchange.complete:
             self._bound(exchange, len(data))
+        if fresh:
+            self._remember(exchange, data)
         exchange.advance()
 
     def eof_received(self) -> None:
@@ -171,7 +187,7 @@ class Connection(Flow, asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         """Start an answer; a second one was not asked for."""
-        self._headers = []
+        self._headers = Answered()
         self._head_size = 0
         if self._exchange is None or self._exchange.complete:
             self._reusable = False
@@ -228,6 +244,26 @@ class Connection(Flow, asyncio.Protocol):
             exchange.complete = True
 
     # --- inside ---
+
+    def _again(self, exchange: Exchange, data: bytes) -> bool:
+        """Take a whole answer whose head is the last one's; False leaves it to the parser."""
+        seen = self._template
+        begin = seen.body(data) if seen is not None else 0
+        if seen is None or not begin:
+            self._misses += 1
+            self._template = None
+            return False
+        self._misses = 0
+        exchange.status, exchange.headers = seen.value
+        exchange.feed(data[begin:])
+        exchange.complete = True
+        exchange.advance()
+        return True
+
+    def _remember(self, exchange: Exchange, data: bytes) -> None:
+        """Keep the head of an answer that was whole in one read, and after which the connection stays open."""
+        if exchange.complete and self._reusable and self._misses < MISSES:
+            self._template = template(data, (exchange.status, self._headers))
 
     def _limit_idle(self, value: bytes) -> None:
         for part in value.split(b","):

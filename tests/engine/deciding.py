@@ -61,11 +61,11 @@ def document(kind_name: str, name: str = "p", **fields: Any) -> str:
 
 
 def snapshot_of(*texts: str, models: Mapping[str, Any] = MODELS, **more: Any) -> Snapshot:
-    """Compile a house of models under policies; all must be sound."""
+    """Compile a house of models under policies, without any error."""
     spec = loaded(config(dict(models), **more))
     own = load_documents(documents(spec), kind)
     built = build(spec, REGISTRY, PRICES, 1, PolicySet((*own.policies, *policies(*texts))))
-    assert [str(problem) for problem in (*own.problems, *built.problems)] == []
+    assert [str(problem) for problem in (*own.problems, *built.problems) if problem.severity == "error"] == []
     return built.snapshot
 
 
@@ -145,6 +145,8 @@ def decided(call: Call) -> Verdict:
     return Verdict(200, "", "", call)
 
 
-def verdict(text: str, members: Mapping[str, Any] | bytes | None = None, caller: Caller | None = None, **more: Any) -> Verdict:
+def verdict(
+    text: str, members: Mapping[str, Any] | bytes | None = None, caller: Caller | None = None, **more: Any
+) -> Verdict:
     """Say what the policies of one file make of one call to model `a`."""
     return decided(asking(snapshot_of(text), chat() if members is None else members, caller, **more))

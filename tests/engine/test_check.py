@@ -226,7 +226,10 @@ def test_a_variable_that_errs_says_which_and_where():
     text = access(variables=[{"name": "x", "expression": "llm.params.seed + 1"}], rules=[{"deny": "variables.x > 1"}])
     said = verdict(text, chat(seed="two")).message
     assert said.startswith("policy `p` could not be evaluated: variable `x`: no such overload: ")
-    assert re.findall(r"\((\S+) at policies/p.yaml:(\d+), 1:\d+\)", said) == [("variables[0].expression", "6"), ("rules[0].deny", "8")]
+    assert re.findall(r"\((\S+) at policies/p.yaml:(\d+), 1:\d+\)", said) == [
+        ("variables[0].expression", "6"),
+        ("rules[0].deny", "8"),
+    ]
 
 
 def test_variables_of_one_policy_are_unknown_to_the_next():
@@ -250,18 +253,30 @@ def test_conditions_are_asked_in_order_and_all_must_hold():
     assert verdict(text, caller=person(team="t")).told == [("p", "error")]
 
 
-@pytest.mark.parametrize("member", ['"max_tokens": 1e999', '"seed": 1e400'])
-def test_a_number_that_no_one_can_hold_is_an_error_of_the_rule_that_reads_it(member):
-    text = access(rules=[{"deny": "llm.params.?max_tokens.orValue(0) + llm.params.?seed.orValue(0) < 0"}])
-    body = ('{"model": "a", "messages": [], %s}' % member).encode()
-    assert verdict(text, body).status == 403
-    assert verdict(text).status == 200
+UNREADABLE = [
+    (b'{"model": "a", "messages": [], "seed": 1e999}', ""),
+    (b'{"model": "a", "messages": [], "max_tokens": 1e400}', ""),
+    (b'{"model": "a", "messages": [{"role": "user", "content": "x", "n": 1e999}]}', ""),
+    (b'{"model": "a", "messages": [], "metadata": {"n": 1e999}}', ""),
+    (b'{"model": "a", "messages": []}', "?" + "&".join(f"a{n}=1" for n in range(101))),
+]
 
 
-def test_too_many_parameters_of_a_query_are_an_error_of_the_rule_that_reads_them():
-    text = access(rules=[{"deny": '"x" in request.query'}])
-    assert verdict(text, query="?" + "&".join(f"a{n}=1" for n in range(101))).status == 403
+@pytest.mark.parametrize(("body", "query"), UNREADABLE)
+@pytest.mark.parametrize("failure", POLICIES)
+def test_what_a_client_makes_unreadable_denies_even_where_errors_are_ignored(body, query, failure):
+    """A number that nothing can hold, a query without end: whoever sends them is not rid of a `deny`."""
+    reading = (
+        "llm.params.?max_tokens.orValue(0) + llm.params.?seed.orValue(0) < 0 || size(llm.prompt) > 9 "
+        '|| "x" in request.tags || "x" in request.query'
+    )
+    text = access(rules=[{"deny": reading}, {"require": "true"}], failurePolicy=failure)
+    found = verdict(text, body, query=query)
+    assert (found.status, found.rules) == (403, ["p/rules[0]"])
+    assert "cannot be read" in found.message
     assert verdict(text, query="?" + "&".join(f"a{n}=1" for n in range(99))).status == 200
+    unread = verdict(access(rules=[{"deny": "llm.streaming"}], failurePolicy=failure), body, query=query)
+    assert unread.status == 200
 
 
 def test_the_master_key_is_judged_like_any_other():

@@ -6,8 +6,11 @@ import hashlib
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from engine.decision import LONGEST
+from engine.errors import ClientError
+from engine.reads import LONGEST
 from tests.engine.deciding import asking, chat, decided, document, person, snapshot_of, verdict
 
 SECRET = "my password is Zugspitze"
@@ -30,7 +33,9 @@ def digest(text: str) -> dict:
 
 
 def test_every_rule_is_named_and_what_is_out_of_the_ordinary_is_told():
-    text = access("p", rules=[{"deny": "llm.streaming", "name": "d"}, {"require": "true"}, {"allow": "true", "name": "a"}])
+    text = access(
+        "p", rules=[{"deny": "llm.streaming", "name": "d"}, {"require": "true"}, {"allow": "true", "name": "a"}]
+    )
     text += access("q", rules=[{"deny": "true"}], matchConditions=[{"name": "c", "expression": "llm.streaming"}])
     found = verdict(text)
     assert outcomes(found) == {
@@ -69,7 +74,9 @@ def test_a_decision_says_who_made_it():
 )
 def test_what_was_read_is_written_with_its_value(expression, name, value):
     members = chat(max_tokens=9, tags=["t"], stop="s" * (LONGEST + 1), tools=[{"function": {"name": "f"}}])
-    found = verdict(access(rules=[{"deny": expression}]), members, person(metadata={"tier": "gold"}), headers={"x-a": "b"})
+    found = verdict(
+        access(rules=[{"deny": expression}]), members, person(metadata={"tier": "gold"}), headers={"x-a": "b"}
+    )
     assert reads(found).get(name) == value
     assert reads(found, content=True).get(name) == ("s" * (LONGEST + 1) if name == "llm.params.stop" else value)
 
@@ -135,3 +142,51 @@ def test_numbers_of_a_caller_are_written_although_its_rules_were_settled_beforeh
 def test_what_nobody_evaluated_is_not_written():
     found = verdict(access(rules=[{"deny": "llm.streaming && request.path == 'x'"}]))
     assert reads(found) == {"llm.streaming": False}
+
+
+EVERYTHING = (
+    document(
+        "ModelAccess",
+        "reads",
+        rules=[
+            {"deny": "size(llmRequest) > 99 || size(llm.params) > 99 || size(llm.prompt) > 99 || size(llm.tools) > 99"},
+            {"deny": 'llm.prompt.exists(m, m.content.matches("zz")) || llm.tools.exists(t, t.name.startsWith("zz"))'},
+            {"require": 'endUser.id != "zz" && size(request.headers) + size(request.query) + size(request.tags) < 99'},
+            {"deny": "llm.estimate.inputTokens + llm.estimate.outputTokens < 0", "messageExpression": "endUser.id"},
+        ],
+        failurePolicy="Ignore",
+    )
+    + document("TagRouting", "tags", byTags=True, trustClient=True, failurePolicy="Ignore")
+    + document(
+        "Transform", "edits", set={"reasoning.effort": '"low"', "user": "endUser.id"}, drop=["a.b", "metadata.x"],
+        clamp={"max_tokens": {"max": 9}, "top_p": {"max": 1}}, failurePolicy="Ignore",
+    )
+)  # fmt: skip
+HOUSE = snapshot_of(EVERYTHING)
+NAMES = ["messages", "tools", "functions", "metadata", "tags", "user", "max_tokens", "max_completion_tokens", "top_p", "reasoning", "a", "input", "prompt", "instructions"]  # fmt: skip
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.sampled_from(["role", "content", "text", "type", "tags", "name", "function", "x", "b", "output"]), inner, max_size=4),
+    max_leaves=10,
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(NAMES), JSON, max_size=5),
+    st.sampled_from(["chat", "completions", "embeddings", "responses"]),
+    st.dictionaries(st.sampled_from(["x-litellm-tags", "x-a"]), st.text(max_size=6) | st.just("caf\udce9")),
+)
+def test_whatever_a_client_sends_is_decided_and_can_be_written(members, operation, headers):
+    body = json.dumps({**members, "model": "a"}, allow_nan=False).encode()
+    try:
+        call = asking(HOUSE, body, operation=operation, headers=headers)
+    except ClientError:
+        return
+    found = decided(call)
+    assert found.status in (200, 400, 401, 403)
+    for content in (True, False):
+        assert reads(found, content=content) is not None
+    assert outcomes(found)["told"] is not None
+    found.sent  # noqa: B018 - every member is JSON still

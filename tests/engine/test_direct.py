@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import pytest
 
+from engine.build import build
+from engine.extensions import kind
+from engine.sources import Sources, compile_sources
+from tests.engine.building import PRICES, REGISTRY, config
 from tests.engine.deciding import asking, chat, decided, document, person, snapshot_of
 
 
 def deployment(group: str, name: str, *tags: str) -> dict:
-    return {"model_name": group, "litellm_params": {"model": f"echo/{name}", "tags": list(tags)}, "model_info": {"id": name}}
+    return {
+        "model_name": group,
+        "litellm_params": {"model": f"echo/{name}", "tags": list(tags)},
+        "model_info": {"id": name},
+    }
 
 
 def house(*texts: str, deployments: dict[str, tuple[str, ...]], **more):
@@ -102,7 +110,11 @@ def routing(name: str = "r", **fields) -> str:
 )  # fmt: skip
 def test_a_clients_tags_choose_deployments_only_where_its_key_may_use_them(fields, caller, canary):
     snapshot = house(routing(**fields), deployments=CANARY)
-    for headers, body in (({"x-litellm-tags": "x,beta"}, {}), ({}, {"tags": ["beta"]}), ({}, {"metadata": {"tags": ["beta"]}})):
+    for headers, body in (
+        ({"x-litellm-tags": "x,beta"}, {}),
+        ({}, {"tags": ["beta"]}),
+        ({}, {"metadata": {"tags": ["beta"]}}),
+    ):
         assert goes(snapshot, chat(**body), person(**caller), headers=headers) == {"canary" if canary else "stable"}
 
 
@@ -128,7 +140,9 @@ def test_the_first_route_that_holds_decides_and_no_other_policy_is_asked():
 
 
 def test_a_routing_without_a_word_to_say_leaves_it_to_the_next():
-    text = routing("r", routes=[{"when": "false", "to": {"model": "b"}}]) + routing("s", routes=[{"when": "true", "to": {"model": "b"}}])
+    text = routing("r", routes=[{"when": "false", "to": {"model": "b"}}]) + routing(
+        "s", routes=[{"when": "true", "to": {"model": "b"}}]
+    )
     found = decided(asking(house(text, deployments=CANARY), chat()))
     assert (found.rules, found.call.model, found.call.route_reason) == (["s/routes[0]"], "b", "routes[0]: b")
 
@@ -147,7 +161,7 @@ def test_another_model_is_governed_by_its_own_policies():
     text = (
         routing(routes=[{"when": "llm.params.?seed.orValue(0) == 1", "to": {"model": "b"}}])
         + document("ModelAccess", "for-a", match={"models": ["a"]}, rules=[{"deny": "true", "message": "a"}])
-        + document("ModelAccess", "for-b", match={"models": ["b"]}, rules=[{"deny": "true", "message": 'b'}])
+        + document("ModelAccess", "for-b", match={"models": ["b"]}, rules=[{"deny": "true", "message": "b"}])
         + document("ModelAccess", "seen", rules=[{"deny": 'llm.model == "b" && llm.requestModel == "a"', "message": "both"}])
     )  # fmt: skip
     snapshot = house(text, deployments=CANARY)
@@ -163,7 +177,9 @@ def test_the_rule_that_sent_a_call_is_named_beside_those_that_let_it_pass():
 
 @pytest.mark.parametrize(("failure", "action", "status"), [("Fail", "Deny", 403), ("Ignore", "Deny", 200), ("Fail", "Warn", 200), ("Fail", "Audit", 200)])  # fmt: skip
 def test_a_route_that_errs(failure, action, status):
-    broken = routing(routes=[{"when": "llm.params.missing", "to": {"model": "b"}}], failurePolicy=failure, validationActions=[action])
+    broken = routing(
+        routes=[{"when": "llm.params.missing", "to": {"model": "b"}}], failurePolicy=failure, validationActions=[action]
+    )
     found = decided(asking(house(broken, deployments=CANARY), chat()))
     assert (found.status, found.told) == (status, [("r", "error")])
     said = "policy `r` could not be evaluated: no such key: `missing` (routes[0].when at policies/p.yaml:5, 1:12)"
@@ -178,3 +194,25 @@ def test_a_routing_on_trial_sends_nothing_anywhere(action):
     assert (found.status, found.call.model, found.rules) == (200, "a", [])
     assert found.told == [("t/away", "match")]
     assert found.decision.warnings == (["t/away: would be sent to b"] if action == "Warn" else [])
+
+
+@pytest.mark.parametrize("member", [b'"tags": 1e999', b'"metadata": {"tags": ["beta", 1e999]}'])
+@pytest.mark.parametrize(("failure", "status"), [("Fail", 403), ("Ignore", 200)])
+def test_tags_that_cannot_be_read_are_an_error_of_the_routing(member, failure, status):
+    text = routing(routes=[ROUTE], failurePolicy=failure)
+    body = b'{"model": "a", "messages": [], ' + member + b"}"
+    found = decided(asking(house(text, deployments=CANARY), body, person(allowed_tags=("beta",))))
+    assert (found.status, found.told) == (status, [("r", "error")])
+
+
+def test_a_routing_in_a_file_goes_before_the_tag_filtering_of_the_configuration(tmp_path):
+    (tmp_path / "config.yaml").write_text(
+        config({"b": "echo/b", "a": "echo/a"}, router_settings={"enable_tag_filtering": True})
+    )
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.yaml").write_text(routing(routes=[{"when": "llm.streaming", "to": {"model": "b"}}]))
+    found = compile_sources(Sources(tmp_path / "config.yaml", tmp_path / "policies"), {}, kind)
+    built = build(found.loaded.spec, REGISTRY, PRICES, 1, found.policies)
+    streamed, plain = (decided(asking(built.snapshot, chat(stream=stream))) for stream in (True, False))
+    assert (streamed.call.model, streamed.rules) == ("b", ["r/routes[0]"])
+    assert (plain.call.model, plain.rules) == ("a", ["enable_tag_filtering/byTags"])

@@ -50,7 +50,13 @@ def test_a_change(members, path, value, after):
 
 @pytest.mark.parametrize(
     ("members", "path"),
-    [({"a": "text"}, "a.b"), ({"a": [1]}, "a.b"), ({"a": 1}, "a.b.c"), ({"a": {"b": 3}}, "a.b.c"), ({"a": {"b": [{}]}}, "a.b.c.d")],
+    [
+        ({"a": "text"}, "a.b"),
+        ({"a": [1]}, "a.b"),
+        ({"a": 1}, "a.b.c"),
+        ({"a": {"b": 3}}, "a.b.c"),
+        ({"a": {"b": [{}]}}, "a.b.c.d"),
+    ],
 )
 def test_what_would_have_to_hold_a_member_and_is_no_object_is_the_clients_mistake(members, path):
     with pytest.raises(ClientError, match=f"`{path}` cannot be set: what holds it is not an object") as caught:
@@ -60,7 +66,14 @@ def test_what_would_have_to_hold_a_member_and_is_no_object_is_the_clients_mistak
 
 @pytest.mark.parametrize(
     ("value", "written"),
-    [(Uint(7), 7), ([Uint(7)], [7]), ({"a": 1.5}, {"a": 1.5}), (Map([(1, 2)]), {"1": 2}), (10**30, 10**30), ("ü\n", "ü\n")],
+    [
+        (Uint(7), 7),
+        ([Uint(7)], [7]),
+        ({"a": 1.5}, {"a": 1.5}),
+        (Map([(1, 2)]), {"1": 2}),
+        (10**30, 10**30),
+        ("ü\n", "ü\n"),
+    ],
 )
 def test_values_are_written_as_json(value, written):
     assert edited({}, "x", value) == {"x": written}
@@ -73,7 +86,16 @@ for _ in range(5000):
 
 @pytest.mark.parametrize(
     "value",
-    [{"a": Timestamp(5)}, [Duration(5)], Optional(1), [Optional(1)], TypeValue("int"), Map([(True, 2)]), object(), DEEP],
+    [
+        {"a": Timestamp(5)},
+        [Duration(5)],
+        Optional(1),
+        [Optional(1)],
+        TypeValue("int"),
+        Map([(True, 2)]),
+        object(),
+        DEEP,
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_json_has_no_word_for_is_an_error_of_the_policy(value):
@@ -109,7 +131,10 @@ def put(value, path, new):
     inner = put(value.get(path[0]), path[1:], new)
     if new is REMOVED and path[0] not in value:
         return value
-    return {**{key: one for key, one in value.items() if key != path[0]}, **({} if inner is REMOVED else {path[0]: inner})}
+    return {
+        **{key: one for key, one in value.items() if key != path[0]},
+        **({} if inner is REMOVED else {path[0]: inner}),
+    }
 
 
 @settings(max_examples=300, deadline=None)

@@ -79,7 +79,8 @@ def written(match: Match, at: int) -> str:
 def test_a_plan_holds_what_a_naive_scan_finds(drawn, caller, operation, model, group):
     found = PolicySet(policies(*(written(match, at) for at, match in enumerate(drawn))))
     expected = [f"p{at}" for at, match in enumerate(drawn) if naive(match, caller, operation, model, group)]
-    for house in (found, pickle.loads(pickle.dumps(found.index)) and PolicySet(found.policies, found.index)):
+    sent = pickle.loads(pickle.dumps(found.index))  # noqa: S301 - written a moment ago
+    for house in (found, PolicySet(found.policies, sent)):
         plan = house.plan(caller, operation, model, group)
         assert [policy.head.name for policy in plan.policies] == expected
         assert repr(plan) == f"<Plan {', '.join(expected)}>"
@@ -135,14 +136,22 @@ RULES = [
     'apiKey.alias.startsWith("b") || llm.streaming', "has(apiKey.metadata.level)", 'llm.requestModel == "a"', "true",
 ]  # fmt: skip
 HEADS = st.fixed_dictionaries(
-    {}, optional={"variables": st.just([{"name": "x", "expression": "1"}]), "failurePolicy": st.sampled_from(["Fail", "Ignore"])}
+    {},
+    optional={
+        "variables": st.just([{"name": "x", "expression": "1"}]),
+        "failurePolicy": st.sampled_from(["Fail", "Ignore"]),
+    },
 )
-DRAWN = st.lists(st.tuples(st.sampled_from(["deny", "require", "allow"]), st.sampled_from(RULES)), min_size=1, max_size=4)
+DRAWN = st.lists(
+    st.tuples(st.sampled_from(["deny", "require", "allow"]), st.sampled_from(RULES)), min_size=1, max_size=4
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(DRAWN, HEADS, st.sampled_from(["t", ""]), st.sampled_from([{}, {"level": 5}, {"level": "x"}]), st.booleans())
-def test_rules_that_only_read_the_caller_decide_alike_when_they_are_settled_beforehand(rules, head, team, metadata, stream):
+def test_rules_that_only_read_the_caller_decide_alike_when_they_are_settled_beforehand(
+    rules, head, team, metadata, stream
+):
     """The second call meets the plan of the first; a policy with a condition is settled for no call."""
     fields = {"rules": [{effect: cel} for effect, cel in rules], **head}
     never = [{"name": "always", "expression": "request.method != ''"}]
@@ -169,7 +178,11 @@ ACCESS = {
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.fixed_dictionaries(ACCESS), min_size=1, max_size=3), st.sampled_from(["t", "u", ""]), some(["a", "g", "b"]))
+@given(
+    st.lists(st.fixed_dictionaries(ACCESS), min_size=1, max_size=3),
+    st.sampled_from(["t", "u", ""]),
+    some(["a", "g", "b"]),
+)
 def test_what_is_listed_can_be_called_and_what_can_be_called_is_listed(drawn, team, models):
     texts = [document("ModelAccess", f"p{at}", **fields) for at, fields in enumerate(drawn)]
     house = {
@@ -185,7 +198,9 @@ def test_what_is_listed_can_be_called_and_what_can_be_called_is_listed(drawn, te
 
 def test_a_list_for_some_calls_hides_nothing():
     """What is refused at some hours, or on some routes, can be called and is listed."""
-    at_night = document("ModelAccess", "p", models=["b"], matchConditions=[{"name": "n", "expression": "request.time.getHours() < 6"}])
+    at_night = document(
+        "ModelAccess", "p", models=["b"], matchConditions=[{"name": "n", "expression": "request.time.getHours() < 6"}]
+    )
     on_a_route = document("ModelAccess", "q", models=["b"], match={"routes": ["embeddings"]})
     snapshot = snapshot_of(at_night, on_a_route)
     assert list(visible(person(), snapshot, PRICES.names)) == ["a", "b"]
@@ -197,10 +212,12 @@ def test_every_kind_can_be_sent_to_another_process():
     text = (
         document("ModelAccess", "a", models=["a", "@g"], rules=[{"deny": "llm.streaming"}])
         + document("TagRouting", "t", routes=[{"when": "llm.params.?seed.orValue(0) == 7", "to": {"tags": ["x"]}}])
-        + document("Transform", "s", set={"user": '"u"'}, drop=["n"], clamp={"max_tokens": {"max": 5}}, metadata={"m": "1"})
+        + document(
+            "Transform", "s", set={"user": '"u"'}, drop=["n"], clamp={"max_tokens": {"max": 5}}, metadata={"m": "1"}
+        )
         + document("DecisionLog", "d", drop="llm.streaming", mask=[{"attribute": "apiKey.user", "when": "true"}])
     )
-    sent: tuple[Policy, ...] = pickle.loads(pickle.dumps(policies(text)))
+    sent: tuple[Policy, ...] = pickle.loads(pickle.dumps(policies(text)))  # noqa: S301 - written a moment ago
     assert [type(policy) for policy in sent] == [kind(policy.head.kind) for policy in policies(text)]
     snapshot = snapshot_of(text)
     snapshot.policies = PolicySet(sent)

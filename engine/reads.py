@@ -1,0 +1,148 @@
+"""What the policies of a call read of it, written down: every attribute's value, content by its hash and size.
+
+What caller, route and model alone decide is written once for all their calls; the rest is written for each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from engine.activation import Activation
+
+if TYPE_CHECKING:
+    from engine.policy import Ref
+
+CONTENT = (
+    ("llm", "prompt"), ("llm", "completion"), ("llm", "params", "prediction"), ("llm", "params", "suffix"),
+    ("llm", "params", "system"), ("llmRequest",), ("response", "body"),
+)  # fmt: skip
+"""What is content: recorded by its hash and size, and so is what holds it."""
+BODIES = ("messages", "prompt", "input")
+"""The members that a prompt is in, the first of them that there is."""
+LONGEST = 256
+"""Characters of one recorded value; a longer one is recorded by its hash."""
+MOST = 16
+"""Elements of one recorded value."""
+_ABSENT = object()
+
+
+class Read(NamedTuple):
+    """One attribute that is read: its name, the way to it, and whether it is content."""
+
+    name: str
+    variable: str
+    path: tuple[str, ...]
+    content: bool
+
+
+class Reads:
+    """The attributes that the policies of one kind of call read; `standing` are those that never differ among its calls."""
+
+    __slots__ = ("_every", "_standing", "_varying")
+
+    def __init__(self, refs: Iterable[Ref], standing: Mapping[str, Any]) -> None:
+        self._every = tuple(dict.fromkeys(map(_read, sorted(refs))))
+        fixed: dict[str, Any] = {}
+        varying = []
+        for read in self._every:
+            value = _follow(standing, read)
+            if value is _ABSENT or read.variable == "llm":
+                varying.append(read)
+            else:
+                fixed[read.name] = _hashed(value) if _large(value) else value
+        self._standing = written(fixed)[:-1]
+        self._varying = tuple(varying)
+
+    def text(self, activation: Activation, *, content: bool, hidden: frozenset[str]) -> bytes:
+        """Write all that was read of a call; `hidden` names what is left out."""
+        if content or hidden:
+            return self._shown(activation, content=content, hidden=hidden)
+        values: dict[str, Any] = {}
+        for read in self._varying:
+            name, variable, path, secret = read
+            value: Any = activation.get(variable, _ABSENT)
+            for step in path:
+                value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
+            if value is not _ABSENT:
+                values[name] = (
+                    _content(activation, read, value) if secret else _hashed(value) if _large(value) else value
+                )
+        if not values:
+            return self._standing + b"}"
+        return self._standing + (b"," if len(self._standing) > 1 else b"") + written(values)[1:]
+
+    def _shown(self, activation: Activation, *, content: bool, hidden: frozenset[str]) -> bytes:
+        values: dict[str, Any] = {}
+        whole: Mapping[str, Any] = {"apiKey": activation["apiKey"], **activation}
+        for read in self._every:
+            value = _follow(whole, read)
+            if value is _ABSENT or any(read.name == one or read.name.startswith(f"{one}.") for one in hidden):
+                continue
+            for inner in hidden:
+                if inner.startswith(f"{read.name}."):
+                    value = _without(value, inner[len(read.name) + 1 :])
+            values[read.name] = _hashed(value) if not content and (read.content or _large(value)) else value
+        return written(values)
+
+
+def written(value: Any) -> bytes:
+    """Write a value, an odd one too: clients send numbers beyond 64 bits, and headers that are not UTF-8."""
+    try:
+        return orjson.dumps(value, _plain)
+    except TypeError:
+        return json.dumps(value, default=_plain).encode()
+
+
+def _read(ref: Ref) -> Read:
+    path = ref[: ref.index("*")] if "*" in ref else ref
+    content = any(path[: len(one)] == one[: len(path)] for one in CONTENT)
+    return Read(".".join(path), path[0], path[1:], content)
+
+
+def _follow(variables: Mapping[str, Any], read: Read) -> Any:
+    value: Any = variables.get(read.variable, _ABSENT)
+    for step in read.path:
+        value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
+    return value
+
+
+def _content(activation: Activation, read: Read, value: Any) -> dict[str, Any]:
+    """Hash content as it came, where a whole member of the body is read; else as it was read."""
+    members = activation.call.members
+    if read.name == "llm.prompt" and not activation.edited:
+        raw = next((members[name] for name in BODIES if name in members), None)
+        if raw is not None:
+            text = memoryview(raw)
+            return {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}
+    return _hashed(value)
+
+
+def _plain(value: object) -> object:
+    """Write what JSON has no word for: times in nanoseconds, unsigned numbers as numbers, anything else as text."""
+    return int(value) if isinstance(value, int) else str(value)
+
+
+def _without(value: Any, name: str) -> Any:
+    """Return a value less what a path in it leads to; keys may hold dots themselves."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without(inner, name[len(key) + 1 :]) if name.startswith(f"{key}.") else inner
+        for key, inner in value.items()
+        if key != name
+    }
+
+
+def _large(value: Any) -> bool:
+    kind = type(value)
+    return (kind is str and len(value) > LONGEST) or (kind in (list, dict) and len(value) > MOST)
+
+
+def _hashed(value: Any) -> dict[str, Any]:
+    text = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else written(value)
+    return {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}
