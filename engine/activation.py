@@ -207,7 +207,7 @@ _NOBODY: dict[str, Any] = {
     "id": "", "alias": "", "user": "", "team": "", "org": "", "project": "", "role": "", "models": [], "tags": [],
     "metadata": {},
 }  # fmt: skip
-_ENV = {
+ENV = {
     "podName": os.environ.get("POD_NAME", os.environ.get("HOSTNAME", "")),
     "namespace": os.environ.get("POD_NAMESPACE", ""),
     "gateway": os.environ.get("INTERLOCK_NAME", "interlock"),
@@ -242,7 +242,7 @@ _WHOLE: Mapping[str, Make] = {
     "jwt": lambda *_: {},
     "llmRequest": _llm_request,
     "metadata": lambda *_: {},
-    "env": lambda *_: _ENV,
+    "env": lambda *_: ENV,
     "now": _now,
     **{name: lambda *_: {} for name in FIELDS},
 }

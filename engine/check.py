@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import structlog
@@ -30,7 +30,7 @@ from engine.errors import PolicyError
 from engine.expr.program import ERRORS
 from engine.expr.values import EvaluationError, LimitError
 from engine.governing import Bound, Judged, Plan
-from engine.policy import Action, Direction, Effect, Expression, Policy, Rule
+from engine.policy import Action, Direction, Edit, Effect, Expression, Policy, Rule
 
 log = structlog.get_logger("interlock")
 
@@ -59,17 +59,40 @@ async def check(call: Call) -> None:
 def decide(call: Call, plan: Plan) -> None:
     """Let the policies of a plan decide about a call; raises PolicyError."""
     started = time.perf_counter()
-    decision = call.decision = Decision(plan, Activation(call, plan.needs))
+    key = plan.alike.key(call) if plan.alike is not None else None
+    residual = plan.residual(key) if key is not None else None
+    decision = call.decision = Decision(residual or plan, Activation(call, (residual or plan).needs))
     try:
-        if plan.routing:
-            plan = _routed(call, decision)
-        if plan.plain or plan.judged:
-            _Verdict(decision).judge(plan)
-        for policy in plan.editing:
-            if _applies(policy, decision):
-                _edited(policy, call, decision)
+        _decided(call, decision)
     finally:
         decision.seconds = time.perf_counter() - started
+    if key is not None and residual is None and decision.quiet:
+        plan.remember(key, decision.activation, decision.edits)
+
+
+def _decided(call: Call, decision: Decision) -> None:
+    plan = decision.plan
+    if plan.routing:
+        plan = _routed(call, decision)
+    elif plan.routed:
+        direct(call, None)
+    if plan.plain or plan.judged:
+        _Verdict(decision).judge(plan)
+    if plan.edits:
+        _change(call, decision, plan.edits)
+    for policy in plan.editing:
+        if _applies(policy, decision):
+            _edited(policy, call, decision)
+
+
+def _change(call: Call, decision: Decision, changes: Sequence[Edit]) -> None:
+    """Change a copy of the members: either all changes are made or none."""
+    members = call.members.copy()
+    for change in changes:
+        edit(members, change)
+    call.members = members
+    decision.activation.edited = True
+    decision.edits += changes
 
 
 class _Refusal(NamedTuple):
@@ -223,12 +246,8 @@ def _edited(policy: Policy, call: Call, decision: Decision) -> None:
             return
         if changes and len(decision.plan.editing) > 1:
             decision.activation.settle()
-        decision.activation.edited = decision.activation.edited or bool(changes)
-        members = call.members.copy()
-        for change in changes:
-            edit(members, change)
-        call.members = members
-        decision.edits += len(changes)
+        if changes:
+            _change(call, decision, changes)
     except ERRORS as error:
         _failed(policy, decision, error)
 

@@ -8,7 +8,7 @@ import orjson
 from msgspec import Raw
 
 from engine.activation import Activation
-from engine.policy import Direction
+from engine.policy import Direction, Edit
 
 if TYPE_CHECKING:
     from engine.governing import Plan
@@ -40,11 +40,16 @@ class Decision:
         self.determining: list[str] = []
         self.warnings: list[str] = []
         self.direction: Direction | None = None
-        self.edits = 0
+        self.edits: list[Edit] = []
         self.seconds = 0.0
 
     def __repr__(self) -> str:
         return f"<Decision by {', '.join(self.determining) or 'default'}>"
+
+    @property
+    def quiet(self) -> bool:
+        """Whether every rule said what it usually says, and the call goes where it would have gone."""
+        return not (self.outcomes or self.determining or self.warnings) and self.direction is None
 
     def outcomes_text(self) -> Raw:
         """Write what every rule said: those that said what they usually say by name alone."""

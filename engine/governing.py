@@ -5,16 +5,17 @@ A thousand policies cost a few microseconds when a caller first asks for a model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from engine.activation import Activation, Needs, caller_view
+from engine.activation import ENV, Activation, Needs, caller_view
+from engine.alike import ALIKE, Alike, Key, stands
 from engine.call import Caller
 from engine.expr.program import ERRORS
 from engine.index import Index
-from engine.policy import Action, Effect, Expression, Log, Policy, Ref, Rule
+from engine.policy import Action, Edit, Effect, Expression, Log, Policy, Ref, Rule
 from engine.reads import Reads
 
 if TYPE_CHECKING:
@@ -56,8 +57,12 @@ class Plan:
     """
 
     __slots__ = (
+        "_residual",
+        "_standing",
+        "alike",
         "costs",
         "editing",
+        "edits",
         "hidden",
         "judged",
         "log",
@@ -68,12 +73,14 @@ class Plan:
         "quiet",
         "reads",
         "refs",
+        "routed",
         "routing",
     )
 
-    def __init__(self, policies: Sequence[Policy], standing: Standing | None = None) -> None:
+    def __init__(self, policies: Sequence[Policy], standing: Standing | None = None, part: Part | None = None) -> None:
         standing = standing or Standing(None, "", "", None)
         self.policies = tuple(policies)
+        self._standing = standing
         bound = [(policy, _bind(policy)) for policy in policies if type(policy).rules is not Policy.rules]
         self.plain = tuple(
             rule for policy, rules in bound if _plain(policy) for rule in rules if not standing.settles(rule)
@@ -82,10 +89,15 @@ class Plan:
         self.named = tuple(rule.name for _, rules in bound for rule in rules)
         self.quiet = orjson.dumps({"quiet": self.named, "told": ()})
         """What is recorded where every rule said what it usually says."""
-        self.routing = tuple(policy for policy in policies if type(policy).direct is not Policy.direct)
-        self.editing = tuple(policy for policy in policies if type(policy).edits is not Policy.edits)
+        routing = tuple(policy for policy in policies if type(policy).direct is not Policy.direct)
+        editing = tuple(policy for policy in policies if type(policy).edits is not Policy.edits)
+        self.routed = bool(routing)
+        self.routing = routing if part is None else part.routing
+        self.editing = editing if part is None else part.editing
+        self.edits = () if part is None else part.edits
+        """What is changed of every such call, by policies that need not be asked."""
         self.refs = frozenset(ref for policy in policies for ref in policy.head.refs)
-        self.reads = Reads(self.refs, standing.facts)
+        self.reads = Reads(self.refs, standing)
         log = _log(policies)
         held = [(name, when, True if when is None else standing.settled(when)) for name, when in log.mask]
         self.hidden = frozenset(name for name, _, holds in held if holds is True)
@@ -95,11 +107,61 @@ class Plan:
             drops=tuple(drop for drop in log.drops if standing.settled(drop) is not False),
             mask=tuple((name, when) for name, when, holds in held if holds is None),
         )
-        self.needs = Needs(self.refs)
+        self.needs = Needs(self.refs if part is None else self._left())
+        self.alike: Alike | None = None
+        """How calls are compared; None where no two are alike."""
+        self._residual: dict[Key, Plan] = {}
+        if part is None and not (self.log.mask or self.log.drops or self.log.content or self.hidden):
+            touched = [policy.steady() or frozenset() for policy in editing]
+            self.alike = Alike(self.refs.union(*touched))
         self.costs = _costs(policies) if self.needs.body() else 0.0
+
+    def residual(self, key: Key) -> Plan | None:
+        """Return what is left to decide about calls that are alike by this key; None before the first."""
+        return self._residual.get(key)
+
+    def remember(self, key: Key, activation: Activation, edits: Sequence[Edit]) -> None:
+        """Keep what was decided about a call in which every rule said what it usually says, for those alike."""
+        assert self.alike is not None  # noqa: S101 - there is no key without it
+        steady = self.alike.steady
+        routing = tuple(
+            policy for policy in self.routing if not (policy.head.refs <= steady and policy.idle(activation))
+        )
+        fixed = all(
+            (touched := policy.steady()) is not None
+            and policy.head.refs <= steady
+            and touched <= steady
+            and policy.head.action is Action.DENY
+            for policy in self.editing
+        )
+        part = Part(routing, () if fixed else self.editing, tuple(edits) if fixed else ())
+        if len(self._residual) >= ALIKE:
+            self._residual.clear()
+        self._residual[key] = Plan(self.policies, self._standing.widened(activation, steady), part)
+
+    def _left(self) -> frozenset[Ref]:
+        """Return what is read by what is left: rules with their messages, conditions, variables, routes and edits."""
+        refs: set[Ref] = set()
+        for bound in self.plain:
+            for expression in (bound.rule.expression, bound.rule.says):
+                if expression is not None:
+                    refs |= expression.program.refs
+            if bound.rule.expression is None:
+                refs |= bound.policy.head.refs
+        for policy in (*self.routing, *self.editing, *(judged.policy for judged in self.judged)):
+            refs |= policy.head.refs
+        return frozenset(refs)
 
     def __repr__(self) -> str:
         return f"<Plan {', '.join(policy.head.name for policy in self.policies)}>"
+
+
+class Part(NamedTuple):
+    """What of a plan is left for calls that are alike, and what is done to all of them unasked."""
+
+    routing: tuple[Policy, ...]
+    editing: tuple[Policy, ...]
+    edits: tuple[Edit, ...]
 
 
 class PolicySet:
@@ -155,11 +217,24 @@ class Standing:
     def __init__(self, caller: Caller | None, operation: str, model: str, group: ModelGroup | None) -> None:
         self._model = model
         self._group = group
-        self.facts = {
+        self.steady: frozenset[Ref] = frozenset()
+        self.facts: Mapping[str, Any] = {
             "apiKey": caller_view(caller),
+            "env": ENV,
             "request": {"route": operation},
             "llm": {"model": group.name if group is not None else ""},
         }
+
+    def widened(self, activation: Activation, steady: frozenset[Ref]) -> Standing:
+        """Return what is decided for calls in which steady attributes are these, too."""
+        wider = Standing(None, "", self._model, self._group)
+        wider.facts = dict(activation)
+        wider.steady = steady
+        return wider
+
+    def stands(self, ref: Ref) -> bool:
+        """Tell whether a reference reads the same in all these calls."""
+        return ref in self.steady or stands(ref)
 
     def settles(self, bound: Bound) -> bool:
         """Tell whether a rule has nothing to say about any call of this kind."""
@@ -172,7 +247,7 @@ class Standing:
 
     def settled(self, expression: Expression) -> object:
         """Return what an expression comes to for all calls of this kind; None where that depends on the call."""
-        if not all(map(_stands, expression.program.refs)):
+        if not all(map(self.stands, expression.program.refs)):
             return None
         try:
             return expression.program.evaluate(self.facts)
@@ -188,10 +263,6 @@ def _log(policies: Sequence[Policy]) -> Log:
         drops=tuple(drop for log in logs for drop in log.drops),
         mask=tuple(one for log in logs for one in log.mask),
     )
-
-
-def _stands(ref: Ref) -> bool:
-    return ref[0] == "apiKey" or ref[:2] in {("request", "route"), ("llm", "model")}
 
 
 def _bind(policy: Policy) -> tuple[Bound, ...]:

@@ -251,6 +251,15 @@ class Policy:
         del activation
         return None
 
+    def idle(self, activation: Activation) -> bool:
+        """Tell whether `direct` leaves every call alone in which the attributes of `head.refs` are these."""
+        del activation
+        return False
+
+    def steady(self) -> frozenset[Ref] | None:
+        """Name what `edits` depend on beside `head.refs`; None where they depend on more than attributes."""
+        return None
+
     def edits(self, activation: Activation) -> Sequence[Edit]:
         """Say what to change of a request's members."""
         del activation

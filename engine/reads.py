@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import orjson
 
@@ -40,23 +40,31 @@ class Read(NamedTuple):
     content: bool
 
 
+class Standing(Protocol):
+    """What is known of all calls for which something is written once."""
+
+    facts: Mapping[str, Any]
+
+    def stands(self, ref: Ref) -> bool:
+        """Tell whether a reference reads the same in all these calls."""
+
+
 class Reads:
     """The attributes that the policies of one kind of call read; `standing` are those that never differ among its calls."""
 
     __slots__ = ("_every", "_standing", "_varying")
 
-    def __init__(self, refs: Iterable[Ref], standing: Mapping[str, Any]) -> None:
+    def __init__(self, refs: Iterable[Ref], standing: Standing) -> None:
         self._every = tuple(dict.fromkeys(map(_read, sorted(refs))))
-        fixed: dict[str, Any] = {}
-        varying = []
-        for read in self._every:
-            value = _follow(standing, read)
-            if value is _ABSENT or read.variable == "llm":
-                varying.append(read)
-            else:
-                fixed[read.name] = _hashed(value) if _large(value) else value
+        varying = {_read(ref) for ref in refs if not standing.stands(ref)}
+        self._varying = tuple(read for read in self._every if read in varying)
+        found = [(read, _follow(standing.facts, read)) for read in self._every if read not in varying]
+        fixed = {
+            read.name: _hashed(value) if read.content or _large(value) else value
+            for read, value in found
+            if value is not _ABSENT
+        }
         self._standing = written(fixed)[:-1]
-        self._varying = tuple(varying)
 
     def text(self, activation: Activation, *, content: bool, hidden: frozenset[str]) -> bytes:
         """Write all that was read of a call; `hidden` names what is left out."""

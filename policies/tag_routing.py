@@ -77,6 +77,12 @@ class TagRouting(Policy):
         allowed = caller.allowed_tags if caller is not None else ()
         return {"request": {**request, "tags": [tag for tag in request["tags"] if tag in allowed]}}
 
+    def idle(self, activation: Activation) -> bool:
+        """Tell whether no route holds, whatever is drawn."""
+        if self.by_tags or self.head.conditions or self.head.variables:
+            return False
+        return not any(route.when.value(activation) for route in self.routes)
+
     def direct(self, activation: Activation) -> Direction | None:
         """Return the first route that holds and is drawn; then, if asked, the call's own tags."""
         call_id = activation.call.id

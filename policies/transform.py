@@ -24,7 +24,7 @@ from engine.activation import Activation
 from engine.expr.program import ERRORS
 from engine.expr.schema import DYN
 from engine.expr.values import Duration, EvaluationError, LimitError, Optional, Timestamp
-from engine.policy import REMOVED, Edit, Expression, Head, Policy, Reader
+from engine.policy import REMOVED, Edit, Expression, Head, Policy, Reader, Ref
 
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """The names under which providers take the limit of an answer's length; a client may send several."""
@@ -74,6 +74,13 @@ class Transform(Policy):
         bounds = [bound for name in clamps.names() if (bound := _clamp(name, clamps))]
         values = [(name, cel) for name in said.names() if (cel := said.cel(name, DYN))]
         return cls(head, tuple(settings), tuple(drops), tuple(bounds), tuple(values))
+
+    def steady(self) -> frozenset[Ref] | None:
+        """Name the members that are clamped; what goes into `metadata` depends on when it is written."""
+        if self.metadata:
+            return None
+        names = {name for clamp in self.clamps for name in clamp.names}
+        return frozenset(("llm", "params", name[0]) for name in names)
 
     def edits(self, activation: Activation) -> Sequence[Edit]:
         """Say what to change: settings first, then bounds, then what is dropped."""

@@ -1,0 +1,91 @@
+"""Which calls are alike: those in which everything steady that their policies read is the same.
+
+Of a client's calls in a row, tags, limits, tools and headers seldom change, the prompt and the time always do. What
+rules say of the former is decided once for all alike calls (`Plan.residual`); the latter are evaluated for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from engine.activation import HIDDEN, TAGGED
+from engine.call import Call
+
+if TYPE_CHECKING:
+    from engine.policy import Ref
+
+LARGEST = 1024
+"""Bytes of a member that is compared; a call with a larger one is like no other."""
+ALIKE = 64
+"""Kinds of alike calls remembered for one plan; beyond it they are forgotten."""
+_SAME = frozenset({("request", "route"), ("request", "method"), ("llm", "model")})
+"""What is the same for all calls of a plan."""
+_CALL = frozenset({("llm", "streaming"), ("llm", "requestModel")})
+"""What is always compared."""
+
+Key = tuple[object, ...]
+
+
+def stands(ref: Ref) -> bool:
+    """Tell whether caller, route and model alone decide what a reference reads."""
+    return ref[0] in ("apiKey", "env") or ref[:2] in _SAME
+
+
+class Alike:
+    """How calls of one plan are compared: by these members, headers and facts."""
+
+    __slots__ = ("_address", "_headers", "_members", "_target", "steady")
+
+    def __init__(self, refs: Iterable[Ref]) -> None:
+        members: set[str] = set()
+        headers: set[str] = set()
+        self._address = self._target = False
+        steady = set()
+        for ref in refs:
+            variable, *path = ref
+            name = path[0] if path else ""
+            inner = path[1] if len(path) > 1 else "*"
+            if stands(ref) or ref[:2] in _CALL or ref[:2] == ("request", "path"):
+                pass
+            elif (variable, name) == ("llm", "params") and inner != "*":
+                members.add(inner)
+            elif (variable, name) == ("llm", "tools"):
+                members |= {"tools", "functions"}
+            elif (variable, name) == ("request", "tags"):
+                members |= TAGGED
+                headers.add("x-litellm-tags")
+            elif (variable, name) == ("request", "headers") and inner != "*":
+                headers |= {inner} - HIDDEN
+            elif (variable, name) == ("request", "host"):
+                headers.add("host")
+            elif (variable, name) == ("request", "query"):
+                self._target = True
+            elif (variable, name) == ("source", "address"):
+                self._address = True
+            elif (variable, name) == ("endUser", "id"):
+                members.add("user")
+            else:
+                continue
+            steady.add(ref)
+        self.steady = frozenset(steady)
+        self._members = tuple(sorted(members))
+        self._headers = tuple(sorted(headers))
+
+    def key(self, call: Call) -> Key | None:
+        """Return what alike calls have in common; None for a call that is like no other."""
+        found: list[object] = [call.stream, call.model_asked, call.path]
+        members, headers = call.members, call.headers
+        for name in self._members:
+            raw = members.get(name)
+            if raw is not None:
+                text = bytes(raw)
+                if len(text) > LARGEST:
+                    return None
+                found.append((name, text))
+        found.extend(map(headers.get, self._headers))
+        if self._address:
+            found.append(call.address)
+        if self._target:
+            found.append(call.source.target)
+        return tuple(found)
