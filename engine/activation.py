@@ -38,6 +38,8 @@ OUTPUT_TOKENS = 4096
 """Assumed of an answer that neither client nor price list bounds."""
 TAGGED = frozenset({"tags", "metadata", "litellm_metadata"})
 """Members that may hold tags."""
+BODIES = frozenset({"messages", "prompt", "input"})
+"""The members that a prompt is in, one of them."""
 NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
 
@@ -85,7 +87,7 @@ class Activation(dict[str, Any]):
         self.call = call
         self.needs = needs
         self.edited = False
-        """Whether the body is no longer as it came."""
+        """Whether what holds the prompt is no longer as it came."""
 
     def __missing__(self, name: str) -> Any:
         call, needs = self.call, self.needs

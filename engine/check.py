@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from engine.access import check_model
-from engine.activation import Activation
+from engine.activation import BODIES, Activation
 from engine.call import Call
 from engine.decision import Decision, Outcome
 from engine.direct import direct
@@ -91,7 +91,8 @@ def _change(call: Call, decision: Decision, changes: Sequence[Edit]) -> None:
     for change in changes:
         edit(members, change)
     call.members = members
-    decision.activation.edited = True
+    if not decision.activation.edited:
+        decision.activation.edited = not BODIES.isdisjoint([change.path[0] for change in changes])
     decision.edits += changes
 
 

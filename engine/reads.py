@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import orjson
 
-from engine.activation import Activation
+from engine.activation import BODIES, Activation
 
 if TYPE_CHECKING:
     from engine.policy import Ref
@@ -22,8 +22,6 @@ CONTENT = (
     ("llm", "params", "system"), ("llmRequest",), ("response", "body"),
 )  # fmt: skip
 """What is content: recorded by its hash and size, and so is what holds it."""
-BODIES = ("messages", "prompt", "input")
-"""The members that a prompt is in, the first of them that there is."""
 LONGEST = 256
 """Characters of one recorded value; a longer one is recorded by its hash."""
 MOST = 16
@@ -123,9 +121,9 @@ def _content(activation: Activation, read: Read, value: Any) -> dict[str, Any]:
     """Hash content as it came, where a whole member of the body is read; else as it was read."""
     members = activation.call.members
     if read.name == "llm.prompt" and not activation.edited:
-        raw = next((members[name] for name in BODIES if name in members), None)
-        if raw is not None:
-            text = memoryview(raw)
+        found = BODIES & members.keys()
+        if len(found) == 1:
+            text = memoryview(members[next(iter(found))])
             return {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}
     return _hashed(value)
 

@@ -76,6 +76,7 @@ class Reloader:
         """Warm the compiler up with what is in force, then reload whenever files have changed."""
         async with self._lock:
             await self._compiler.compile(0.0)
+            log.info("watching", files=len(self._seen))
         while True:
             await self._wanted.wait()
             self._wanted.clear()

@@ -13,7 +13,20 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PORTS = frozenset(
-    {"activation", "body", "call", "contracts", "errors", "expr", "frames", "globs", "holdback", "policy", "prompts", "variables"}
+    {
+        "activation",
+        "body",
+        "call",
+        "contracts",
+        "errors",
+        "expr",
+        "frames",
+        "globs",
+        "holdback",
+        "policy",
+        "prompts",
+        "variables",
+    }
 )
 """What an extension may see of the engine."""
 LINTER = Path(sys.executable).with_name("lint-imports")

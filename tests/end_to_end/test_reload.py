@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def running(gateway, folder) -> Gateway:
     started: Gateway = gateway(CONFIG, "--policies", str(folder))
-    _until(lambda: "compiler" not in started.log, 0.0)
+    _until(lambda: '"event":"watching"' in started.log, 20)
     return started
 
 

@@ -21,8 +21,8 @@ from engine.call import Call, Route
 from engine.compose import compose, injects
 from engine.contracts import Deps, Target, Timeouts
 from engine.errors import ClientError
-from engine.receive import OWN, read_members
 from engine.outside import SystemClock
+from engine.receive import OWN, read_members
 from engine.snapshot import Deployment, Settings, Snapshot
 from engine.transport import make
 

@@ -44,7 +44,9 @@ class Running:
 def request(port, body=b"{}", *, host="127.0.0.1", scheme="http", head=b"", link_local=False, **limits):
     """Make a request; `limits` are those of `Timeouts`."""
     timeouts = Timeouts(**{"connect": 5.0, "first_byte": 5.0, "idle": 5.0, "total": 10.0, **limits})
-    return HttpRequest(Origin(scheme, host, port, link_local), b"/v1/x", b"host: upstream\r\n" + head, (body,), timeouts)
+    return HttpRequest(
+        Origin(scheme, host, port, link_local), b"/v1/x", b"host: upstream\r\n" + head, (body,), timeouts
+    )
 
 
 def ready():
