@@ -181,7 +181,9 @@ def _estimate(call: Call, needs: Needs) -> dict[str, Any]:
     price = call.group.deployments[0].price if call.group and call.group.deployments else None
     limits = [limit for name in LENGTHS if name in call.members and type(limit := _decode(call.members[name])) is int]
     most = price.max_output_tokens if price is not None else None
-    answered = min(*limits, most or limits[0]) if limits else most or OUTPUT_TOKENS
+    answered = min(max(limits), most or max(limits)) if limits else most or OUTPUT_TOKENS
+    choices = _decode(call.members["n"]) if "n" in call.members else 1
+    answered *= max(1, choices) if type(choices) is int else 1
     cost = price.cost(Usage(asked, answered)) / 1e9 if price is not None and needs.costs else 0.0
     return {"inputTokens": asked, "outputTokens": answered, "cost": cost}
 

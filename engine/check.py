@@ -14,6 +14,7 @@ thread, which the interpreter interrupts every half millisecond.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -39,6 +40,7 @@ LONG = 2_000_000
 SHOWN = 1000
 """Characters of a computed message."""
 _PRECEDENCE = tuple(Effect)
+_PLACE = re.compile(r" at [^()]+?(?=, \d+:\d+\))")
 
 
 async def check(call: Call) -> None:
@@ -194,7 +196,9 @@ class _Verdict:
             return
         if policy.head.ignore_errors and not (rule.effect is Effect.DENY and isinstance(error, LimitError)):
             return
-        self.refusals.append(_refused(bound, f"policy `{policy.head.name}` could not be evaluated: {what}"))
+        self.refusals.append(
+            _refused(bound, f"policy `{policy.head.name}` could not be evaluated: {_without_place(what)}")
+        )
 
 
 def _routed(call: Call, decision: Decision) -> Plan:
@@ -298,7 +302,7 @@ def _failed(policy: Policy, decision: Decision, error: BaseException, expression
     denies = isinstance(error, LimitError) and any(rule.effect is Effect.DENY for rule in policy.rules())
     if head.ignore_errors and not denies:
         return
-    said = f"policy `{head.name}` could not be evaluated: {what}"
+    said = f"policy `{head.name}` could not be evaluated: {_without_place(what)}"
     if head.action is Action.DENY:
         decision.determining = [head.name]
         raise PolicyError(403, "policy_denied", said)
@@ -344,6 +348,11 @@ def _message(bound: Bound, activation: Activation, policy: Policy) -> str:
         log.warning("message not computed", policy=policy.head.name, reason=_explained(rule.says, error))
         return rule.message
     return "".join(character if character.isprintable() else " " for character in said[:SHOWN])
+
+
+def _without_place(what: str) -> str:
+    """Leave out the file: callers hear of the policy, the log and the record say where it is written."""
+    return _PLACE.sub("", what)
 
 
 def _explained(expression: Expression | None, error: BaseException) -> str:

@@ -37,7 +37,9 @@ def _chosen(
     if wanted:
         match_any = direction is None or direction.match_any
         found = tuple(d for d in deployments if (wanted & d.tags if match_any else wanted <= d.tags))
-        return found or tuple(d for d in deployments if DEFAULT in d.tags)
+        if found or (direction is not None and not direction.else_default):
+            return found
+        return tuple(d for d in deployments if DEFAULT in d.tags)
     found = tuple(d for d in deployments if DEFAULT in d.tags)
     if found or (direction is not None and direction.else_all):
         return found or deployments

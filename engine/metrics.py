@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from engine.call import Call
+from engine.decision import Outcome
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 SERIES = 10_000
@@ -59,6 +60,7 @@ class Metrics:
         self.records_dropped = 0
         self._reloads = {"good": 0, "refused": 0}
         self._in_sync = True
+        self._findings: dict[tuple[str, str], int] = {}
         self.loop_gap_max = 0.0
         self.loop_gap = Histogram()
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
@@ -84,6 +86,13 @@ class Metrics:
         if error is not None:
             refusal = (error.source.value, error.type)
             self._refusals[refusal] = self._refusals.get(refusal, 0) + 1
+
+    def decided(self, outcomes: Sequence[Outcome]) -> None:
+        """Count what rules said that is not what they usually say, findings of Warn and Audit among it."""
+        for outcome in outcomes:
+            key = (outcome.name, outcome.said)
+            if key in self._findings or len(self._findings) < SERIES:
+                self._findings[key] = self._findings.get(key, 0) + 1
 
     def reloaded(self, *, good: bool) -> None:
         """Count a reload."""
@@ -131,6 +140,11 @@ class Metrics:
             yield f'interlock_refusals_total{{source="{source}",type="{_escaped(kind)}"}} {count}'
 
     def _process(self) -> Iterator[str]:
+        yield from _family(
+            "interlock_policy_findings_total", "counter", "rules that matched, missed, erred or were skipped"
+        )
+        for (name, said), count in self._findings.items():
+            yield f'interlock_policy_findings_total{{rule="{_escaped(name)}",said="{said}"}} {count}'
         yield from _family("interlock_reloads_total", "counter", "reloads by what they came to")
         yield from (f'interlock_reloads_total{{outcome="{name}"}} {count}' for name, count in self._reloads.items())
         yield from _family("interlock_config_in_sync", "gauge", "1 while what the files say is in force")

@@ -42,6 +42,7 @@ class Phase(enum.StrEnum):
     """When an expression is evaluated, which decides what it may read."""
 
     REQUEST = "request"
+    CHANGE = "change"
     ROUTED = "routed"
     RESPONSE = "response"
 
@@ -104,13 +105,15 @@ class Rule(NamedTuple):
 class Direction(NamedTuple):
     """Where a call is sent: to deployments with these tags (any of them, or all), or to another model.
 
-    Where no deployment has the tags, those tagged `default` answer; `else_all` lets every one answer if none is.
+    Where no deployment has the tags the call is refused, but with `else_default` those tagged `default` answer;
+    `else_all` lets every one answer if there is none of those.
     """
 
     rule: str
     tags: tuple[str, ...] = ()
     match_any: bool = True
     model: str = ""
+    else_default: bool = False
     else_all: bool = False
 
 

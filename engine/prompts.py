@@ -31,10 +31,21 @@ def messages(found: object) -> list[Said]:
     if not isinstance(found, list):
         return []
     return [
-        {"role": role if isinstance(role := one.get("role"), str) else "", "content": text(one.get("content"))}
+        {"role": role if isinstance(role := one.get("role"), str) else "", "content": _said(one)}
         for one in found
         if isinstance(one, dict)
     ]
+
+
+def _said(message: dict[str, Any]) -> str:
+    """Return the text of a message, with what it passes to tools."""
+    content = text(message.get("content"))
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
+        return content
+    functions = [call.get("function") for call in calls if isinstance(call, dict)]
+    passed = [one["arguments"] for one in functions if isinstance(one, dict) and isinstance(one.get("arguments"), str)]
+    return "\n".join(filter(None, (content, *passed)))
 
 
 def loose(found: object) -> list[Said]:

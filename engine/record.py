@@ -77,6 +77,13 @@ class CallRecord(msgspec.Struct, omit_defaults=True):
     """Seconds that deciding took."""
 
 
+COLUMNS = {
+    "apiKey.id": "key", "apiKey.alias": "key_alias", "apiKey.user": "user", "apiKey.team": "team", "apiKey.org": "org",
+    "source.address": "address",
+}  # fmt: skip
+"""Attributes that a record has columns of its own for; what masks the one masks the other."""
+
+
 class Recorder:
     """Makes, queues and writes records.
 
@@ -108,7 +115,6 @@ class Recorder:
         """Account for a call that has ended; plain, never waiting, never failing the call."""
         if error is not None:
             _explain(call, error)
-        self._receiver.release(call)
         if call.hold is not None:
             self._ledger.settle(call, call.hold, call.usage)
         duration = self._monotonic() - call.arrived
@@ -120,7 +126,9 @@ class Recorder:
         else:
             self._metrics.records_dropped += 1
         if call.decision is not None:
+            self._metrics.decided(call.decision.outcomes)
             call.decision.release()
+        self._receiver.release(call)
 
     async def run(self) -> None:
         """Write queued records until cancelled."""
@@ -228,6 +236,9 @@ def _decided(record: CallRecord, call: Call, decision: Decision) -> None:
     hidden = plan.hidden
     if plan.log.mask:
         hidden |= {name for name, when in plan.log.mask if when is not None and _holds(when, call)}
+    for name in hidden:
+        if name in COLUMNS:
+            setattr(record, COLUMNS[name], "")
     record.determining = decision.determining
     record.route_reason = call.route_reason
     record.rules = decision.outcomes_text()

@@ -6,7 +6,7 @@ This is what starts a gateway, what `check` does, and what the compiler process 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -67,8 +67,19 @@ def compile_sources(
         texts, unread = read_stable(sources.policies, still)
         written = load_policies(texts, kind, kept)
         problems += [*unread, *written.problems]
+        problems += _twins(written.policies, {policy.head.name for policy in found})
         found = (*written.policies, *found)  # `enable_tag_filtering` has a word for every call: files go before it
     return Compiled(loaded, PolicySet(found), tuple(problems))
+
+
+def _twins(written: Iterable[Policy], names: set[str]) -> list[Problem]:
+    """Report policies of files with names that the configuration gives its own."""
+    message = "the configuration itself makes a policy of this name; choose another"
+    return [
+        Problem("error", None, one.head.place, f"`{one.head.name}`: {message}")
+        for one in written
+        if one.head.name in names
+    ]
 
 
 def _trusting(spec: ConfigSpec) -> list[Problem]:

@@ -44,7 +44,6 @@ ALWAYS: Mapping[str, Type] = {
         estimate=record(inputTokens=INT, outputTokens=INT, cost=DOUBLE),
     ),
     "llmRequest": OPEN,
-    "metadata": OPEN,
     "env": record(podName=STRING, namespace=STRING, gateway=STRING),
     "now": TIMESTAMP,
 }  # fmt: skip
@@ -55,11 +54,14 @@ _LATER = {
     "response": "`response` is known only after the call",
     "mcp": "`mcp` is there for MCP calls only",
     "budget": "`budget` needs a Budget policy",
+    "metadata": "`metadata` is what Transforms set; they run when rules and routes have had their say",
 }
 
 REQUEST = Schema(ALWAYS, _LATER)
-"""What rules, routes and transforms may read."""
-ROUTED = Schema({**ALWAYS, "backend": _BACKEND}, _LATER)
+"""What rules and routes may read."""
+CHANGE = Schema({**ALWAYS, "metadata": OPEN}, _LATER)
+"""What transforms may read."""
+ROUTED = Schema({**ALWAYS, "metadata": OPEN, "backend": _BACKEND}, _LATER)
 """What may be read once a deployment is chosen, as records are."""
 
 

@@ -92,7 +92,7 @@ class TagRouting(Policy):
         if not self.by_tags:
             return None
         tags = tuple(dict.fromkeys((*activation["apiKey"]["tags"], *activation["request"]["tags"])))
-        return Direction("byTags", tags, self.match_any, else_all=not tags)
+        return Direction("byTags", tags, self.match_any, else_default=True, else_all=not tags)
 
 
 def _route(at: int, entry: Reader, *, match_any: bool) -> TagRoute | None:

@@ -24,7 +24,7 @@ from engine.activation import Activation
 from engine.expr.program import ERRORS
 from engine.expr.schema import DYN
 from engine.expr.values import Duration, EvaluationError, LimitError, Optional, Timestamp
-from engine.policy import REMOVED, Edit, Expression, Head, Policy, Reader, Ref
+from engine.policy import REMOVED, Edit, Expression, Head, Phase, Policy, Reader, Ref
 
 LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 """The names under which providers take the limit of an answer's length; a client may send several."""
@@ -68,11 +68,11 @@ class Transform(Policy):
         settings = [
             (path, cel)
             for name in written.names()
-            if (path := _path(name, written)) and (cel := written.cel(name, DYN))
+            if (path := _path(name, written)) and (cel := written.cel(name, DYN, phase=Phase.CHANGE))
         ]
         drops = [path for name in fields.texts("drop") if (path := _path(name, fields, "drop"))]
         bounds = [bound for name in clamps.names() if (bound := _clamp(name, clamps))]
-        values = [(name, cel) for name in said.names() if (cel := said.cel(name, DYN))]
+        values = [(name, cel) for name in said.names() if (cel := said.cel(name, DYN, phase=Phase.CHANGE))]
         return cls(head, tuple(settings), tuple(drops), tuple(bounds), tuple(values))
 
     def steady(self) -> frozenset[Ref] | None:
@@ -114,7 +114,7 @@ def _path(name: str, fields: Reader, field: str = "") -> Path:
 
 def _clamp(name: str, clamps: Reader) -> Clamp | None:
     path, bounds = _path(name, clamps), clamps.mapping(name)
-    least, most = bounds.cel("min", DYN), bounds.cel("max", DYN)
+    least, most = (bounds.cel(bound, DYN, phase=Phase.CHANGE) for bound in ("min", "max"))
     if not bounds.has("min") and not bounds.has("max"):
         clamps.fault("needs `min` or `max`", name)
     if not path:

@@ -12,9 +12,9 @@ from engine.expr.problems import ExpressionError, Fault
 from engine.expr.program import Program, compile_expression
 from engine.expr.schema import BOOL, Schema, Type
 from engine.policy import Expression, Phase
-from engine.variables import REQUEST, ROUTED
+from engine.variables import CHANGE, REQUEST, ROUTED
 
-PHASES = {Phase.REQUEST: REQUEST, Phase.ROUTED: ROUTED}
+PHASES = {Phase.REQUEST: REQUEST, Phase.CHANGE: CHANGE, Phase.ROUTED: ROUTED}
 
 
 class Sheet:

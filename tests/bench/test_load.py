@@ -62,7 +62,7 @@ def test_bodies_have_the_size_of_their_shape():
 
 def test_latency_counts_from_the_intended_start():
     async def measure(port):
-        loop = OpenLoop(port, SHAPES["1k"], [b"GET / HTTP/1.1\r\n\r\n"])
+        loop = OpenLoop(port, SHAPES["1k"], [[b"GET / HTTP/1.1\r\n\r\n"]])
         loop._open()
         # One connection only: the stall holds up all that was meant to start meanwhile.
         loop._count = 512

@@ -56,7 +56,7 @@ CALLER = {
         ("apiKey.metadata.k[0]", 1),
         ("endUser.id", "end"),
         ("endUser.blocked", False),
-        ("size(endUser.metadata) + size(jwt) + size(metadata)", 0),
+        ("size(endUser.metadata) + size(jwt)", 0),
         ("llm.requestModel + llm.model", "aa"),
         ("llm.streaming", True),
         ("llm.params.temperature", 0.5),

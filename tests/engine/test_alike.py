@@ -95,7 +95,7 @@ def told(snapshot: Snapshot, asked: tuple[Any, ...], who: Any) -> dict[str, Any]
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(POOL), min_size=1, max_size=6, unique=True), st.lists(CALLS, min_size=2, max_size=12))
 def test_calls_come_to_the_same_whether_or_not_they_were_like_earlier_ones(texts, calls):
     warm, who = house(tuple(texts)), person(team="red", allowed_tags=("x",))

@@ -182,7 +182,7 @@ def test_a_route_that_errs(failure, action, status):
     )
     found = decided(asking(house(broken, deployments=CANARY), chat()))
     assert (found.status, found.told) == (status, [("r", "error")])
-    said = "policy `r` could not be evaluated: no such key: `missing` (routes[0].when at policies/p.yaml:5, 1:12)"
+    said = "policy `r` could not be evaluated: no such key: `missing` (routes[0].when, 1:12)"
     assert found.message == (said if status == 403 else "")
     assert found.decision.warnings == ([f"r: {said}"] if action == "Warn" else [])
 
