@@ -55,7 +55,16 @@ async def check(call: Call) -> None:
     if plan.costs * call.body_size < LONG:
         decide(call, plan)
     else:
-        await asyncio.to_thread(decide, call, plan)
+        await asyncio.to_thread(_decide_aside, call, plan)
+
+
+def _decide_aside(call: Call, plan: Plan) -> None:
+    """Decide, and write down what was read, too: hashing megabytes is not for the loop either."""
+    try:
+        decide(call, plan)
+    finally:
+        if call.decision is not None:
+            call.decision.write()
 
 
 def decide(call: Call, plan: Plan) -> None:

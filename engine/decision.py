@@ -31,7 +31,7 @@ class Decision:
     `determining` are the rules that decided; `warnings` are for the answer's headers; `seconds` is what deciding took.
     """
 
-    __slots__ = ("activation", "determining", "direction", "edits", "outcomes", "plan", "seconds", "warnings")
+    __slots__ = ("_read", "activation", "determining", "direction", "edits", "outcomes", "plan", "seconds", "warnings")
 
     def __init__(self, plan: Plan, activation: Activation) -> None:
         self.plan = plan
@@ -42,6 +42,7 @@ class Decision:
         self.direction: Direction | None = None
         self.edits: list[Edit] = []
         self.seconds = 0.0
+        self._read: Raw | None = None
 
     def __repr__(self) -> str:
         return f"<Decision by {', '.join(self.determining) or 'default'}>"
@@ -60,8 +61,15 @@ class Decision:
         listed = [dict(zip(Outcome._fields, outcome, strict=True)) for outcome in self.outcomes]
         return Raw(orjson.dumps({"quiet": quiet, "told": listed}))
 
+    def write(self) -> None:
+        """Write what was read now, where what is left out does not depend on more."""
+        if not self.plan.log.mask:
+            self._read = self.read_text(content=self.plan.log.content, hidden=self.plan.hidden)
+
     def read_text(self, *, content: bool, hidden: frozenset[str]) -> Raw:
         """Write what was read: every attribute's value, content by its hash unless it is wanted."""
+        if self._read is not None:
+            return self._read
         return Raw(self.plan.reads.text(self.activation, content=content, hidden=hidden))
 
     def release(self) -> None:

@@ -13,6 +13,7 @@ from engine.config.problems import Mark, Problem
 from engine.config.yaml import Document, parse_all
 from engine.documents.files import Source
 from engine.documents.reader import PHASES, FieldReader, Sheet
+from engine.expr.program import Program
 from engine.expr.schema import BOOL, DYN
 from engine.policy import ROUTES, Action, Expression, Head, Match, Phase, Policy
 from engine.variables import with_variables
@@ -213,12 +214,12 @@ def _summed(head: Head, sheet: Sheet, kind: type[Policy]) -> Head:
     return replace(
         head,
         refs=frozenset(ref for ref in refs if ref[0] != "variables"),
-        loops=sum(_passes(program.loops) for program in sheet.programs),
+        loops=sum(map(_passes, sheet.programs)),
         patterns=sum(program.patterns for program in sheet.programs),
         digest=hashlib.sha256(text).hexdigest()[:16],
     )
 
 
-def _passes(loops: int) -> int:
-    """Weigh loops: one within another may run through its list once for every element."""
-    return loops if loops < 2 else 100
+def _passes(program: Program) -> int:
+    """Weigh loops: one within another may run through its list once for every element, `format` through every character."""
+    return (program.loops if program.loops < 2 else 100) + (75 if ".format(" in program.source else 0)
