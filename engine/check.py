@@ -23,6 +23,7 @@ import structlog
 
 from engine.access import check_model
 from engine.activation import BODIES, Activation
+from engine.body import elements
 from engine.call import Call
 from engine.decision import Decision, Outcome
 from engine.direct import direct
@@ -37,6 +38,12 @@ log = structlog.get_logger("interlock")
 
 LONG = 2_000_000
 """Nanoseconds of evaluating that are done on the loop."""
+SMALLEST = 8
+"""Bytes of the smallest element that is worth a loop."""
+OF_OBJECTS = frozenset({"chat", "responses", "messages"})
+"""Routes whose prompts are lists of objects; elsewhere they may be lists of anything."""
+ELEMENTS = 4096
+"""Elements that are counted; a body with more is taken to be made of nothing else."""
 SHOWN = 1000
 """Characters of a computed message."""
 _PRECEDENCE = tuple(Effect)
@@ -52,7 +59,12 @@ async def check(call: Call) -> None:
     plan = policies.plan(call.caller, call.route.operation, call.model, call.group)
     if not plan.policies:
         return
-    if plan.costs * call.body_size < LONG:
+    size = call.body_size
+    if plan.takes(size, size // SMALLEST) < LONG or (
+        call.route.operation in OF_OBJECTS
+        and not plan.needs.of("llmRequest")
+        and plan.takes(size, elements(call.members, ELEMENTS)) < LONG
+    ):
         decide(call, plan)
     else:
         await asyncio.to_thread(_decide_aside, call, plan)

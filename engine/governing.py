@@ -52,15 +52,15 @@ class Plan:
     """The policies that govern one kind of call, in order, and what all of them read.
 
     `plain` are the rules that always apply and refuse, less those that caller, route and model alone decide, and decide
-    well; `judged` those of policies with conditions, variables or a weaker action. `costs` is the nanoseconds that
-    evaluating takes at most for each byte of the body.
+    well; `judged` those of policies with conditions, variables or a weaker action.
     """
 
     __slots__ = (
+        "_loops",
         "_residual",
+        "_scan",
         "_standing",
         "alike",
-        "costs",
         "editing",
         "edits",
         "hidden",
@@ -114,7 +114,17 @@ class Plan:
         if part is None and not (self.log.mask or self.log.drops or self.log.content or self.hidden):
             touched = [policy.steady() or frozenset() for policy in editing]
             self.alike = Alike(self.refs.union(*touched))
-        self.costs = _costs(policies) if self.needs.body() else 0.0
+        reads_body = self.needs.body()
+        self._loops = sum(policy.head.loops for policy in policies) if reads_body else 0
+        patterns = sum(policy.head.patterns for policy in policies)
+        self._scan = 3 + patterns * (5 if patterns > SLOW else 0.1) if reads_body else 0.0
+
+    def takes(self, size: int, elements: int) -> float:
+        """Bound the nanoseconds that evaluating takes over a body of so many bytes and elements.
+
+        A byte is decoded, hashed and scanned by every pattern; a loop looks at every element and every byte once.
+        """
+        return size * self._scan + self._loops * (300 * min(elements, size) + size)
 
     def residual(self, key: Key) -> Plan | None:
         """Return what is left to decide about calls that are alike by this key; None before the first."""
@@ -283,13 +293,6 @@ def _evaluate(rule: Rule) -> Callable[[Activation], object]:
 def _plain(policy: Policy) -> bool:
     head = policy.head
     return not head.conditions and not head.variables and head.action is Action.DENY
-
-
-def _costs(policies: Sequence[Policy]) -> float:
-    """Bound the nanoseconds a byte of the body may cost: 10 to decode, 20 in a loop, and the steps of automata."""
-    loops = sum(policy.head.loops for policy in policies)
-    patterns = sum(policy.head.patterns for policy in policies)
-    return 10 + 20 * loops + patterns * (5 if patterns > SLOW else 0.3)
 
 
 NOTHING = Plan(())
