@@ -73,10 +73,15 @@ class Reloader:
         self.last = Report(good=True, revision=1)
 
     async def run(self) -> None:
-        """Warm the compiler up with what is in force, then reload whenever files have changed."""
-        async with self._lock:
-            await self._compiler.compile(0.0)
-            log.info("watching", files=len(self._seen))
+        """Reload whenever files have changed.
+
+        Where there are policies the compiler is warmed up with what is in force: the first edit takes effect at once, and
+        what it changes can be told. A configuration alone changes seldom; its compiler starts when it does.
+        """
+        if self._sources.policies is not None:
+            async with self._lock:
+                await self._compiler.compile(0.0)
+        log.info("watching", files=len(self._seen))
         while True:
             await self._wanted.wait()
             self._wanted.clear()
