@@ -280,6 +280,3 @@ class Log:
     content: bool = False
     drops: tuple[Expression, ...] = ()
     mask: tuple[tuple[str, Expression | None], ...] = ()
-
-
-Kinds = Mapping[str, type[Policy]]

@@ -48,11 +48,34 @@ class Template(Generic[V]):
         return begin if begin + int(digits) == len(data) else 0
 
 
-def template(data: bytes, value: V) -> Template[V] | None:
-    """Remember the head that `data` begins with; None where its length is not told by one content-length."""
-    end = data.find(b"\r\n\r\n", 0, LARGEST) + 4
-    head = data[:end]
-    lengths = list(_LENGTH.finditer(head))
-    if end < 4 or len(lengths) != 1 or _CHUNKED.search(head):
-        return None
-    return Template(head[: lengths[0].start(1)], head[lengths[0].end(1) :], value)
+class LastHead(Generic[V]):
+    """The head that a connection saw last; heads that keep differing are not compared for ever."""
+
+    __slots__ = ("_misses", "_template")
+
+    def __init__(self) -> None:
+        self._template: Template[V] | None = None
+        self._misses = 0
+
+    def again(self, data: bytes | memoryview) -> tuple[V, int] | None:
+        """Return what the head was parsed to and where the body begins; None leaves the message to the parser."""
+        last = self._template
+        if last is None:
+            return None
+        begin = last.body(data)
+        if not begin:
+            self._misses += 1
+            self._template = None
+            return None
+        self._misses = 0
+        return last.value, begin
+
+    def keep(self, data: bytes, value: V) -> None:
+        """Remember the head that `data` begins with, where its length is told by one content-length."""
+        if self._misses >= MISSES:
+            return
+        end = data.find(b"\r\n\r\n", 0, LARGEST) + 4
+        head = data[:end]
+        lengths = list(_LENGTH.finditer(head))
+        if end >= 4 and len(lengths) == 1 and not _CHUNKED.search(head):
+            self._template = Template(head[: lengths[0].start(1)], head[lengths[0].end(1) :], value)

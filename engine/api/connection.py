@@ -21,7 +21,7 @@ from engine.api.exchange import Exchange
 from engine.api.heads import HEAD_LIMIT, Heads
 from engine.api.server import Server
 from engine.call import Headers, Route
-from engine.template import MISSES, Template, template
+from engine.template import LastHead
 
 _OFFER = re.compile(rb"(?im)^upgrade:[^\r\n]*\r\n")
 _MALFORMED = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":"%d"}}'
@@ -44,7 +44,7 @@ class Connection(Heads, asyncio.BufferedProtocol):
         "_handing_over",
         "_head",
         "_head_bytes",
-        "_misses",
+        "_last_head",
         "_offered",
         "_parser",
         "_paused_since",
@@ -54,7 +54,6 @@ class Connection(Heads, asyncio.BufferedProtocol):
         "_since",
         "_stopped",
         "_task",
-        "_template",
         "loop",
         "peer",
         "port",
@@ -67,8 +66,7 @@ class Connection(Heads, asyncio.BufferedProtocol):
         self.peer = ""
         self.port = 0
         self._parser = httptools.HttpRequestParser(self)
-        self._template: Template[Seen] | None = None
-        self._misses = 0
+        self._last_head: LastHead[Seen] = LastHead()
         self._head: list[bytes] = []
         self._head_bytes = 0
         self._offered = False
@@ -229,7 +227,7 @@ class Connection(Heads, asyncio.BufferedProtocol):
 
     def _take(self, data: memoryview | bytes) -> None:
         fresh = self._reading is None and not (self._busy or self._head_bytes or self._queue)
-        if fresh and self._template is not None and self._again(data):
+        if fresh and self._again(data):
             return
         if self._reading is None:
             if not self._head_bytes:
@@ -240,7 +238,7 @@ class Connection(Heads, asyncio.BufferedProtocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._end_reading(data)
             return
-        if fresh and self._misses < MISSES:
+        if fresh:
             self._remember(data)
         if self._reading is not None:
             # Only what is still on its way is held up: pausing costs two system calls.
@@ -262,14 +260,10 @@ class Connection(Heads, asyncio.BufferedProtocol):
 
     def _again(self, data: memoryview | bytes) -> bool:
         """Take a whole request whose head is the last one's; False leaves it to the parser."""
-        seen = self._template
-        begin = seen.body(data) if seen is not None else 0
-        if seen is None or not begin:
-            self._misses += 1
-            self._template = None
+        known = self._last_head.again(data)
+        if known is None:
             return False
-        self._misses = 0
-        method, target, headers, route, model = seen.value
+        (method, target, headers, route, model), begin = known
         exchange = Exchange(self, method, target, headers)
         exchange.feed(bytes(data[begin:]))
         exchange.complete = True
@@ -282,9 +276,8 @@ class Connection(Heads, asyncio.BufferedProtocol):
         if self._reading is None and len(self._queue) == 1:
             exchange, route, model = self._queue[0]
             if exchange.complete and exchange.plain:
-                self._template = template(
-                    bytes(data), (exchange.method, exchange.target, exchange.headers, route, model)
-                )
+                seen = (exchange.method, exchange.target, exchange.headers, route, model)
+                self._last_head.keep(bytes(data), seen)
 
     def _run(self) -> None:
         """Begin with the first request in line: one task serves all of a connection, for a task each costs more."""

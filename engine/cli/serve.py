@@ -16,7 +16,7 @@ import click
     type=click.Path(path_type=Path),
     help="LiteLLM's config.yaml; without it the echo provider answers",
 )
-@click.option("--policies", type=click.Path(path_type=Path), help="directory of policy files")
+@click.option("--policies", type=click.Path(path_type=Path), help="directory of policy files, watched")
 @click.option(
     "--host", envvar="HOST", help="address to listen on  [default: 0.0.0.0 with a master key, else 127.0.0.1]"
 )

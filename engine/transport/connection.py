@@ -21,7 +21,7 @@ from engine.call import Answered
 from engine.contracts import HttpRequest, Origin
 from engine.errors import UpstreamError
 from engine.flow import Flow
-from engine.template import MISSES, Template, template
+from engine.template import LastHead
 from engine.transport.exchange import Exchange
 
 if TYPE_CHECKING:
@@ -45,12 +45,11 @@ class Connection(Flow, asyncio.Protocol):
         "_fresh",
         "_head_size",
         "_headers",
-        "_misses",
+        "_last_head",
         "_overhead",
         "_parser",
         "_pool",
         "_reusable",
-        "_template",
         "adopted",
         "idle_limit",
         "idle_since",
@@ -74,8 +73,7 @@ class Connection(Flow, asyncio.Protocol):
         self._overhead = 0
         self._close_delimited = False
         self._reusable = True
-        self._template: Template[Seen] | None = None
-        self._misses = 0
+        self._last_head: LastHead[Seen] = LastHead()
         self._fresh = False
 
     def __repr__(self) -> str:
@@ -148,7 +146,7 @@ class Connection(Flow, asyncio.Protocol):
             self.abort()
             return
         fresh, self._fresh = self._fresh, False
-        if fresh and self._template is not None and self._again(exchange, data):
+        if fresh and self._again(exchange, data):
             return
         size = exchange.size
         try:
@@ -247,14 +245,10 @@ class Connection(Flow, asyncio.Protocol):
 
     def _again(self, exchange: Exchange, data: bytes) -> bool:
         """Take a whole answer whose head is the last one's; False leaves it to the parser."""
-        seen = self._template
-        begin = seen.body(data) if seen is not None else 0
-        if seen is None or not begin:
-            self._misses += 1
-            self._template = None
+        known = self._last_head.again(data)
+        if known is None:
             return False
-        self._misses = 0
-        exchange.status, exchange.headers = seen.value
+        (exchange.status, exchange.headers), begin = known
         exchange.feed(data[begin:])
         exchange.complete = True
         exchange.advance()
@@ -262,8 +256,8 @@ class Connection(Flow, asyncio.Protocol):
 
     def _remember(self, exchange: Exchange, data: bytes) -> None:
         """Keep the head of an answer that was whole in one read, and after which the connection stays open."""
-        if exchange.complete and self._reusable and self._misses < MISSES:
-            self._template = template(data, (exchange.status, self._headers))
+        if exchange.complete and self._reusable:
+            self._last_head.keep(data, (exchange.status, self._headers))
 
     def _limit_idle(self, value: bytes) -> None:
         for part in value.split(b","):
