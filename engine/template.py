@@ -14,7 +14,7 @@ LARGEST = 4096
 DIGITS = 9
 MISSES = 4
 """Heads in a row that were not the one remembered, after which a connection stops comparing."""
-_LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]{1,9})\r\n", re.IGNORECASE)
+_LENGTH = re.compile(rb"\r\ncontent-length: ([0-9]{1,9})(?=\r\n)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
 
 V = TypeVar("V")
