@@ -40,6 +40,8 @@ TAGGED = frozenset({"tags", "metadata", "litellm_metadata"})
 """Members that may hold tags."""
 BODIES = frozenset({"messages", "prompt", "input"})
 """The members that a prompt is in, one of them."""
+PROMPTS = BODIES | {"instructions"}
+"""The members that hold all that a prompt says."""
 NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
 
@@ -80,7 +82,7 @@ class Needs:
 class Activation(dict[str, Any]):
     """The variables of one call; `call` is what they are made of."""
 
-    __slots__ = ("call", "edited", "needs")
+    __slots__ = ("call", "edited", "needs", "scanned")
 
     def __init__(self, call: Call, needs: Needs) -> None:
         super().__init__()
@@ -88,6 +90,8 @@ class Activation(dict[str, Any]):
         self.needs = needs
         self.edited = False
         """Whether what holds the prompt is no longer as it came."""
+        self.scanned = False
+        """Whether the prompt was looked through as the bytes it came in."""
 
     def __missing__(self, name: str) -> Any:
         call, needs = self.call, self.needs

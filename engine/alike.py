@@ -19,10 +19,11 @@ LARGEST = 1024
 """Bytes of a member that is compared; a call with a larger one is like no other."""
 ALIKE = 64
 """Kinds of alike calls remembered for one plan; beyond it they are forgotten."""
-_SAME = frozenset({("request", "route"), ("request", "method"), ("llm", "model")})
+_SAME = frozenset({("request", "route"), ("llm", "model")})
 """What is the same for all calls of a plan."""
-_CALL = frozenset({("llm", "streaming"), ("llm", "requestModel")})
+_CALL = frozenset({("llm", "streaming"), ("llm", "requestModel"), ("request", "method")})
 """What is always compared."""
+_TARGET = frozenset({("request", "path"), ("request", "query")})
 
 Key = tuple[object, ...]
 
@@ -46,7 +47,7 @@ class Alike:
             variable, *path = ref
             name = path[0] if path else ""
             inner = path[1] if len(path) > 1 else "*"
-            if stands(ref) or ref[:2] in _CALL or ref[:2] == ("request", "path"):
+            if stands(ref) or ref[:2] in _CALL:
                 pass
             elif (variable, name) == ("llm", "params") and inner != "*":
                 members.add(inner)
@@ -59,7 +60,7 @@ class Alike:
                 headers |= {inner} - HIDDEN
             elif (variable, name) == ("request", "host"):
                 headers.add("host")
-            elif (variable, name) == ("request", "query"):
+            elif ref[:2] in _TARGET:
                 self._target = True
             elif (variable, name) == ("source", "address"):
                 self._address = True
@@ -69,23 +70,27 @@ class Alike:
                 continue
             steady.add(ref)
         self.steady = frozenset(steady)
-        self._members = tuple(sorted(members))
+        self._members = frozenset(members)
         self._headers = tuple(sorted(headers))
 
     def key(self, call: Call) -> Key | None:
         """Return what alike calls have in common; None for a call that is like no other."""
-        found: list[object] = [call.stream, call.model_asked, call.path]
-        members, headers = call.members, call.headers
-        for name in self._members:
-            raw = members.get(name)
-            if raw is not None:
+        compared = self._members
+        found: list[object] = []
+        for name, raw in call.members.items():
+            if name in compared:
                 text = bytes(raw)
                 if len(text) > LARGEST:
                     return None
-                found.append((name, text))
-        found.extend(map(headers.get, self._headers))
-        if self._address:
-            found.append(call.address)
-        if self._target:
-            found.append(call.source.target)
-        return tuple(found)
+                found += (name, text)
+        place = call.address if self._address else None
+        target = call.source.target if self._target else None
+        return (
+            call.stream,
+            call.model_asked,
+            call.method,
+            place,
+            target,
+            *map(call.headers.get, self._headers),
+            *found,
+        )

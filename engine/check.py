@@ -31,15 +31,11 @@ from engine.edit import edit
 from engine.errors import PolicyError
 from engine.expr.program import ERRORS
 from engine.expr.values import EvaluationError, LimitError
-from engine.governing import Bound, Judged, Plan
+from engine.governing import LONG, Bound, Judged, Plan
 from engine.policy import Action, Direction, Edit, Effect, Expression, Policy, Rule
 
 log = structlog.get_logger("interlock")
 
-LONG = 2_000_000
-"""Nanoseconds of evaluating that are done on the loop."""
-SMALLEST = 8
-"""Bytes of the smallest element that is worth a loop."""
 OF_OBJECTS = frozenset({"chat", "responses", "messages"})
 """Routes whose prompts are lists of objects; elsewhere they may be lists of anything."""
 ELEMENTS = 4096
@@ -60,7 +56,7 @@ async def check(call: Call) -> None:
     if not plan.policies:
         return
     size = call.body_size
-    if plan.takes(size, size // SMALLEST) < LONG or (
+    if size <= plan.brief or (
         call.route.operation in OF_OBJECTS
         and not plan.needs.of("llmRequest")
         and plan.takes(size, elements(call.members, ELEMENTS)) < LONG
@@ -99,8 +95,11 @@ def _decided(call: Call, decision: Decision) -> None:
         plan = _routed(call, decision)
     elif plan.routed:
         direct(call, None)
-    if plan.plain or plan.judged:
-        _Verdict(decision).judge(plan)
+    rules = plan.plain
+    if plan.needles and (rules := plan.left(call)) is not plan.plain:
+        decision.activation.scanned = True
+    if rules or plan.judged:
+        _Verdict(decision).judge(plan, rules)
     if plan.edits:
         _change(call, decision, plan.edits)
     for policy in plan.editing:
@@ -110,12 +109,14 @@ def _decided(call: Call, decision: Decision) -> None:
 
 def _change(call: Call, decision: Decision, changes: Sequence[Edit]) -> None:
     """Change a copy of the members: either all changes are made or none."""
+    activation = decision.activation
+    if not activation.edited and not BODIES.isdisjoint([change.path[0] for change in changes]):
+        activation.settle()
+        activation.edited = True
     members = call.members.copy()
     for change in changes:
         edit(members, change)
     call.members = members
-    if not decision.activation.edited:
-        decision.activation.edited = not BODIES.isdisjoint([change.path[0] for change in changes])
     decision.edits += changes
 
 
@@ -153,10 +154,10 @@ class _Verdict:
         self.unmet: list[Bound] = []
         self.allowed: list[str] = []
 
-    def judge(self, plan: Plan) -> None:
-        """Evaluate every rule and act on what they say together; raises PolicyError."""
+    def judge(self, plan: Plan, rules: Sequence[Bound]) -> None:
+        """Evaluate these rules and the judged ones, and act on what they say together; raises PolicyError."""
         decision = self.decision
-        self.evaluate(plan.plain)
+        self.evaluate(rules)
         for judged in plan.judged:
             if judged.policy.head.action is Action.DENY:
                 self._judged(judged)

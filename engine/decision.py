@@ -55,7 +55,7 @@ class Decision:
     def outcomes_text(self) -> Raw:
         """Write what every rule said: those that said what they usually say by name alone."""
         if not self.outcomes:
-            return Raw(self.plan.quiet)
+            return self.plan.quiet
         told = {outcome.name for outcome in self.outcomes}
         quiet = [name for name in self.plan.named if name not in told]
         listed = [dict(zip(Outcome._fields, outcome, strict=True)) for outcome in self.outcomes]

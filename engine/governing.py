@@ -5,24 +5,38 @@ A thousand policies cost a few microseconds when a caller first asks for a model
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
+from msgspec import Raw
 
-from engine.activation import ENV, Activation, Needs, caller_view
-from engine.alike import ALIKE, Alike, Key, stands
-from engine.call import Caller
-from engine.expr.program import ERRORS
+from engine.activation import PROMPTS, Activation, Needs
+from engine.alike import ALIKE, Alike, Key
+from engine.call import Call, Caller
 from engine.index import Index
-from engine.policy import Action, Edit, Effect, Expression, Log, Policy, Ref, Rule
+from engine.policy import Action, Edit, Effect, Log, Policy, Ref, Rule
 from engine.reads import Reads
+from engine.standing import Standing
 
 if TYPE_CHECKING:
     from engine.snapshot import ModelGroup
 
 PLANS = 8192
 """Plans kept; beyond it the table starts anew."""
+SHORT = 24 * 1024
+"""Bytes of a body below which no evaluation over its prompt can run into a limit."""
+LONG = 2_000_000
+"""Nanoseconds of evaluating that are done on the loop."""
+SMALLEST = 8
+"""Bytes of the smallest element that is worth a loop."""
+LARGEST = 64 * 1024 * 1024
+BACKSLASH = ord("\\")
+FREQUENT = b"QZXJVKYUBWqHzGDFPRMjLNCOxIESTA~^`@%&|#?+!_=$*;()<>[]9876543210vkbywpgfmucdlhrnisoate-.,: "
+"""What prompts are made of, the rarest first; what is not here comes last."""
+_PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
+"""Texts that JSON has one way to write, but for `\\u` escapes."""
 SLOW = 300
 """Sizes of regular expressions, summed, from which a byte may cost a step of a slow automaton in each."""
 
@@ -52,7 +66,8 @@ class Plan:
     """The policies that govern one kind of call, in order, and what all of them read.
 
     `plain` are the rules that always apply and refuse, less those that caller, route and model alone decide, and decide
-    well; `judged` those of policies with conditions, variables or a weaker action.
+    well; `judged` those of policies with conditions, variables or a weaker action. Of a prompt in which none of `needles` stands, only the
+    rules of `deaf` have something to say.
     """
 
     __slots__ = (
@@ -61,12 +76,15 @@ class Plan:
         "_scan",
         "_standing",
         "alike",
+        "brief",
+        "deaf",
         "editing",
         "edits",
         "hidden",
         "judged",
         "log",
         "named",
+        "needles",
         "needs",
         "plain",
         "policies",
@@ -78,16 +96,19 @@ class Plan:
     )
 
     def __init__(self, policies: Sequence[Policy], standing: Standing | None = None, part: Part | None = None) -> None:
-        standing = standing or Standing(None, "", "", None)
+        standing = standing or Standing.of(None, "", "", None)
         self.policies = tuple(policies)
         self._standing = standing
         bound = [(policy, _bind(policy)) for policy in policies if type(policy).rules is not Policy.rules]
         self.plain = tuple(
-            rule for policy, rules in bound if _plain(policy) for rule in rules if not standing.settles(rule)
+            rule for policy, rules in bound if _plain(policy) for rule in rules if not _settles(standing, rule)
         )
+        sought = [_needles(rule) for rule in self.plain]
+        self.needles = tuple(dict.fromkeys((rarest(text), text) for texts in sought for text in texts))
+        self.deaf = tuple(rule for rule, texts in zip(self.plain, sought, strict=True) if not texts)
         self.judged = tuple(Judged(policy, rules) for policy, rules in bound if not _plain(policy))
         self.named = tuple(rule.name for _, rules in bound for rule in rules)
-        self.quiet = orjson.dumps({"quiet": self.named, "told": ()})
+        self.quiet = Raw(orjson.dumps({"quiet": self.named, "told": ()}))
         """What is recorded where every rule said what it usually says."""
         routing = tuple(policy for policy in policies if type(policy).direct is not Policy.direct)
         editing = tuple(policy for policy in policies if type(policy).edits is not Policy.edits)
@@ -118,6 +139,23 @@ class Plan:
         self._loops = sum(policy.head.loops for policy in policies) if reads_body else 0
         patterns = sum(policy.head.patterns for policy in policies)
         self._scan = 3 + patterns * (5 if patterns > SLOW else 0.1) if reads_body else 0.0
+        self.brief = _largest(lambda size: self.takes(size, size // SMALLEST) < LONG)
+        """Bytes of a body up to which evaluating is short, whatever it is made of."""
+
+    def left(self, call: Call) -> tuple[Bound, ...]:
+        """Return the plain rules that may have something to say about a call."""
+        if call.body_size > SHORT:
+            return self.plain
+        members = call.members
+        for name in PROMPTS & members.keys():
+            text = bytes(members[name])
+            # A byte is found ten times faster than a text, and a rare one is seldom there.
+            if text.find(BACKSLASH) >= 0 and b"\\u" in text:
+                return self.plain
+            for rare, needle in self.needles:
+                if text.find(rare) >= 0 and needle in text:
+                    return self.plain
+        return self.deaf
 
     def takes(self, size: int, elements: int) -> float:
         """Bound the nanoseconds that evaluating takes over a body of so many bytes and elements.
@@ -205,7 +243,7 @@ class PolicySet:
                 self._plans.clear()
             chosen = self.index.governing(caller, model, group) & self.index.routes.select((operation,))
             governing = [policy for at, policy in enumerate(self.policies) if chosen >> at & 1]
-            plan = self._plans[key] = Plan(governing, Standing(caller, operation, model, group))
+            plan = self._plans[key] = Plan(governing, Standing.of(caller, operation, model, group))
         return plan
 
     def admits(self, caller: Caller, model: str, group: ModelGroup) -> bool:
@@ -221,50 +259,6 @@ class PolicySet:
         )
 
 
-class Standing:
-    """What caller, route and model alone decide: rules that read nothing else are evaluated once for all their calls."""
-
-    def __init__(self, caller: Caller | None, operation: str, model: str, group: ModelGroup | None) -> None:
-        self._model = model
-        self._group = group
-        self.steady: frozenset[Ref] = frozenset()
-        self.facts: Mapping[str, Any] = {
-            "apiKey": caller_view(caller),
-            "env": ENV,
-            "request": {"route": operation},
-            "llm": {"model": group.name if group is not None else ""},
-        }
-
-    def widened(self, activation: Activation, steady: frozenset[Ref]) -> Standing:
-        """Return what is decided for calls in which steady attributes are these, too."""
-        wider = Standing(None, "", self._model, self._group)
-        wider.facts = dict(activation)
-        wider.steady = steady
-        return wider
-
-    def stands(self, ref: Ref) -> bool:
-        """Tell whether a reference reads the same in all these calls."""
-        return ref in self.steady or stands(ref)
-
-    def settles(self, bound: Bound) -> bool:
-        """Tell whether a rule has nothing to say about any call of this kind."""
-        rule = bound.rule
-        if rule.effect is Effect.ALLOW:
-            return False
-        if rule.standing:
-            return self._group is not None and bound.policy.admits(self._model, self._group)
-        return rule.expression is not None and self.settled(rule.expression) is bound.benign
-
-    def settled(self, expression: Expression) -> object:
-        """Return what an expression comes to for all calls of this kind; None where that depends on the call."""
-        if not all(map(self.stands, expression.program.refs)):
-            return None
-        try:
-            return expression.program.evaluate(self.facts)
-        except ERRORS:
-            return None
-
-
 def _log(policies: Sequence[Policy]) -> Log:
     """Put together how all policies want calls to be recorded."""
     logs = [log for policy in policies if (log := policy.log()) is not None]
@@ -273,6 +267,39 @@ def _log(policies: Sequence[Policy]) -> Log:
         drops=tuple(drop for log in logs for drop in log.drops),
         mask=tuple(one for log in logs for one in log.mask),
     )
+
+
+def _settles(standing: Standing, bound: Bound) -> bool:
+    """Tell whether a rule has nothing to say about any call of a kind."""
+    rule = bound.rule
+    if rule.effect is Effect.ALLOW:
+        return False
+    if rule.standing:
+        return standing.admitted(bound.policy.admits)
+    return rule.expression is not None and standing.settled(rule.expression) is bound.benign
+
+
+def _needles(bound: Bound) -> tuple[bytes, ...]:
+    """Return the texts without which a rule has nothing to say, as JSON writes them; empty where it may have."""
+    expression = bound.rule.expression
+    found = expression.program.needles if expression is not None and bound.rule.effect is Effect.DENY else None
+    if found is None or (found.path, found.field) != (("llm", "prompt"), "content"):
+        return ()
+    return tuple(map(str.encode, found.texts)) if all(map(_PLAIN.fullmatch, found.texts)) else ()
+
+
+def rarest(text: bytes) -> int:
+    """Return the byte of a text that is met least in English and code."""
+    return min(text, key=lambda byte: FREQUENT.find(byte) % 256)
+
+
+def _largest(holds: Callable[[int], bool]) -> int:
+    """Return the largest size for which something holds that holds for all smaller ones."""
+    least, most = 0, LARGEST
+    while least < most:
+        middle = (least + most + 1) // 2
+        least, most = (middle, most) if holds(middle) else (least, middle - 1)
+    return least
 
 
 def _bind(policy: Policy) -> tuple[Bound, ...]:

@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from engine.activation import BODIES, Activation
+from engine.expr.program import ERRORS
+from engine.standing import ABSENT, Standing, follow
 
 if TYPE_CHECKING:
     from engine.policy import Ref
@@ -26,7 +29,6 @@ LONGEST = 256
 """Characters of one recorded value; a longer one is recorded by its hash."""
 MOST = 16
 """Elements of one recorded value."""
-_ABSENT = object()
 
 
 class Read(NamedTuple):
@@ -38,29 +40,24 @@ class Read(NamedTuple):
     content: bool
 
 
-class Standing(Protocol):
-    """What is known of all calls for which something is written once."""
-
-    facts: Mapping[str, Any]
-
-    def stands(self, ref: Ref) -> bool:
-        """Tell whether a reference reads the same in all these calls."""
+PROMPT = Read("llm.prompt", "llm", ("prompt",), content=True)
 
 
 class Reads:
     """The attributes that the policies of one kind of call read; `standing` are those that never differ among its calls."""
 
-    __slots__ = ("_every", "_standing", "_varying")
+    __slots__ = ("_every", "_prompt", "_standing", "_varying")
 
     def __init__(self, refs: Iterable[Ref], standing: Standing) -> None:
         self._every = tuple(dict.fromkeys(map(_read, sorted(refs))))
         varying = {_read(ref) for ref in refs if not standing.stands(ref)}
-        self._varying = tuple(read for read in self._every if read in varying)
-        found = [(read, _follow(standing.facts, read)) for read in self._every if read not in varying]
+        self._prompt = PROMPT in varying
+        self._varying = tuple(read for read in self._every if read in varying and read != PROMPT)
+        found = [(read, standing.value((read.variable, *read.path))) for read in self._every if read not in varying]
         fixed = {
             read.name: _hashed(value) if read.content or _large(value) else value
             for read, value in found
-            if value is not _ABSENT
+            if value is not ABSENT
         }
         self._standing = written(fixed)[:-1]
 
@@ -68,26 +65,29 @@ class Reads:
         """Write all that was read of a call; `hidden` names what is left out."""
         if content or hidden:
             return self._shown(activation, content=content, hidden=hidden)
+        text = self._standing
+        if self._prompt and (prompt := _prompt(activation)):
+            text += b",%b" % prompt if len(text) > 1 else prompt
         values: dict[str, Any] = {}
-        for read in self._varying:
-            name, variable, path, secret = read
-            value: Any = activation.get(variable, _ABSENT)
+        for name, variable, path, secret in self._varying:
+            value: Any = activation.get(variable, ABSENT)
             for step in path:
-                value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
-            if value is not _ABSENT:
-                values[name] = (
-                    _content(activation, read, value) if secret else _hashed(value) if _large(value) else value
-                )
+                value = value.get(step, ABSENT) if isinstance(value, dict) else ABSENT
+            if value is not ABSENT:
+                values[name] = _hashed(value) if secret or _large(value) else value
         if not values:
-            return self._standing + b"}"
-        return self._standing + (b"," if len(self._standing) > 1 else b"") + written(values)[1:]
+            return text + b"}"
+        return text + (b"," if len(text) > 1 else b"") + written(values)[1:]
 
     def _shown(self, activation: Activation, *, content: bool, hidden: frozenset[str]) -> bytes:
         values: dict[str, Any] = {}
+        if activation.scanned:
+            with suppress(*ERRORS):
+                _ = activation["llm"]
         whole: Mapping[str, Any] = {"apiKey": activation["apiKey"], **activation}
         for read in self._every:
-            value = _follow(whole, read)
-            if value is _ABSENT or any(read.name == one or read.name.startswith(f"{one}.") for one in hidden):
+            value = follow(whole, (read.variable, *read.path))
+            if value is ABSENT or any(read.name == one or read.name.startswith(f"{one}.") for one in hidden):
                 continue
             for inner in hidden:
                 if inner.startswith(f"{read.name}."):
@@ -110,22 +110,20 @@ def _read(ref: Ref) -> Read:
     return Read(".".join(path), path[0], path[1:], content)
 
 
-def _follow(variables: Mapping[str, Any], read: Read) -> Any:
-    value: Any = variables.get(read.variable, _ABSENT)
-    for step in read.path:
-        value = value.get(step, _ABSENT) if isinstance(value, dict) else _ABSENT
-    return value
-
-
-def _content(activation: Activation, read: Read, value: Any) -> dict[str, Any]:
-    """Hash content as it came, where a whole member of the body is read; else as it was read."""
+def _prompt(activation: Activation) -> bytes:
+    """Write the hash of a prompt that was read: of the member it came in where there is one, else as it was read."""
+    found = activation.get("llm")
+    read = found is not None and "prompt" in found
+    if not read and not activation.scanned:
+        return b""
     members = activation.call.members
-    if read.name == "llm.prompt" and not activation.edited:
-        found = BODIES & members.keys()
-        if len(found) == 1:
-            text = memoryview(members[next(iter(found))])
-            return {"sha256": hashlib.sha256(text).hexdigest(), "size": len(text)}
-    return _hashed(value)
+    holders = BODIES & members.keys() if not activation.edited else ()
+    if len(holders) == 1:
+        text = memoryview(members[next(iter(holders))])
+        return b'"llm.prompt":{"sha256":"%b","size":%d}' % (hashlib.sha256(text).hexdigest().encode(), len(text))
+    with suppress(*ERRORS):
+        return b'"llm.prompt":%b' % written(_hashed(activation["llm"]["prompt"]))
+    return b""
 
 
 def _plain(value: object) -> object:

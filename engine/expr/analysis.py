@@ -162,7 +162,8 @@ class Analysis:
         if node.macro == "filter":
             return path
         self.read(body)
-        if path is not None and not any(ref[: len(path)] == path for ref in self.refs):
+        # A loop sees the fields that nobody names: that some are read by name says nothing of the others.
+        if path is not None and not any(ref[: len(path) + 1] == (*path, ANY) for ref in self.refs):
             self.read(path)
         return None
 

@@ -18,6 +18,7 @@ from engine.expr.checker import Checker
 from engine.expr.codegen import generate
 from engine.expr.library import FUNCTIONS
 from engine.expr.names import Names
+from engine.expr.needles import Needles, needles
 from engine.expr.nodes import Node
 from engine.expr.parser import parse
 from engine.expr.problems import ExpressionError, Fault, FaultAt, fault_at
@@ -38,7 +39,7 @@ class Program:
 
     `result` is the type deduced; `refs` are the longest static paths read, `*` standing for any element; `loops` is the
     deepest nesting of macros, `patterns` the size of all regular expressions. `evaluate` raises one of ERRORS if the
-    expression has no value.
+    expression has no value. `needles` is what it is false without, if that is known.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Program:
     codes: tuple[CodeType, ...] = field(repr=False)
     constants: tuple[Any, ...] = field(repr=False)
     places: Places = field(repr=False)
+    needles: Needles | None = None
 
     def explain(self, error: BaseException) -> Fault:
         """Return where and why an evaluation failed, without any value in it."""
@@ -59,16 +61,18 @@ class Program:
 
     def __reduce__(self) -> tuple[Any, ...]:
         warnings = tuple((one.line, one.column, one.message) for one in self.warnings)
-        facts = (self.source, self.refs, warnings, self.loops, self.patterns, self.codes, self.places)
+        needed: Any = tuple(self.needles) if self.needles is not None else None
+        facts = (self.source, self.refs, warnings, self.loops, self.patterns, self.codes, self.places, needed)
         return _linked, (marshal.dumps(facts), self.result, self.constants)
 
 
 def _linked(facts: bytes, result: Type, constants: tuple[Any, ...]) -> Program:
     """Return the program that was pickled."""
-    source, refs, warnings, loops, patterns, codes, places = marshal.loads(facts)  # noqa: S302 - written by __reduce__
+    source, refs, warnings, loops, patterns, codes, places, needed = marshal.loads(facts)  # noqa: S302 - written by __reduce__
     faults = tuple(Fault(*one) for one in warnings)
     evaluate = _function(codes, constants)
-    return Program(source, result, refs, faults, loops, patterns, evaluate, codes, constants, places)
+    lacking = Needles(*needed) if needed is not None else None
+    return Program(source, result, refs, faults, loops, patterns, evaluate, codes, constants, places, lacking)
 
 
 def _function(codes: tuple[CodeType, ...], constants: tuple[Any, ...]) -> Callable[[Mapping[str, object]], object]:
@@ -126,6 +130,7 @@ class Environment:
             codes=codes,
             constants=code.constants,
             places=code.places,
+            needles=needles(root),
         )
 
 
