@@ -83,12 +83,14 @@ def _measure(snapshot: Snapshot, registry: Extensions, data: bytes) -> tuple[flo
 
     def plain() -> None:
         recorder.finish(call(), None)
+        recorder.gather()
         recorder._queue.clear()  # noqa: SLF001 - nobody writes here
 
     def judged() -> None:
         made = call()
         decide(made, snapshot.policies.plan(caller, "chat", MODEL, made.group))
         recorder.finish(made, None)
+        recorder.gather()
         recorder._queue.clear()  # noqa: SLF001 - nobody writes here
 
     made = call()

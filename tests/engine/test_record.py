@@ -14,7 +14,7 @@ from engine.errors import ClientError, InternalError, UpstreamError
 from engine.ledger import Ledger
 from engine.metrics import Metrics
 from engine.receive import Receiver
-from engine.record import BATCH, QUEUE, Recorder
+from engine.record import LARGE, BATCH, QUEUE, Recorder
 from tests.engine.building import call_of, compiled, config
 
 SNAPSHOT = compiled(config({"a": "echo/a"}), revision=7).snapshot
@@ -38,6 +38,7 @@ class House:
         return call
 
     def rows(self) -> list[dict[str, object]]:
+        self.recorder.gather()
         self.recorder.flush()
         return [json.loads(line) for line in self.paths[0].read_text().splitlines()]
 
@@ -106,6 +107,7 @@ def test_a_full_disk_loses_nothing_that_can_be_written_later(tmp_path):
     house = House(tmp_path / "records.jsonl")
     for _ in range(3):
         house.recorder.finish(house.call(), None)
+    house.recorder.gather()
     for _ in range(2):
         with pytest.raises(OSError, match="No space left"):
             house.recorder.flush()
@@ -127,8 +129,29 @@ def test_the_queue_is_bounded_and_drops_are_counted(house):
     call = house.call()
     for _ in range(QUEUE + 5):
         house.recorder.finish(call, None)
+    house.recorder.gather()
     assert house.recorder.queued == QUEUE
     assert house.metrics.records_dropped == 5
+
+
+def test_a_large_body_is_not_kept_for_its_line(house):
+    call = house.call()
+    house.recorder.finish(call, None)
+    assert house.recorder._ended
+    house.receiver.release(call)
+    house.receiver.hold(call, LARGE + 1)
+    house.recorder.finish(call, None)
+    assert not house.recorder._ended
+    assert len(house.rows()) == 2
+
+
+def test_a_line_that_cannot_be_made_takes_no_other_with_it(house):
+    broken, good = house.call(), house.call()
+    broken.caller.alias = object()
+    house.recorder.finish(broken, None)
+    house.recorder.finish(good, None)
+    assert len(house.rows()) == 1
+    assert house.metrics.records_dropped == 1
 
 
 def test_close_writes_everything_in_order(house):
