@@ -27,7 +27,7 @@ from engine.body import elements
 from engine.call import Call
 from engine.decision import Decision, Outcome
 from engine.direct import direct
-from engine.edit import edit
+from engine.edit import edit, written
 from engine.errors import PolicyError
 from engine.expr.program import ERRORS
 from engine.expr.values import EvaluationError, LimitError
@@ -86,7 +86,7 @@ def decide(call: Call, plan: Plan) -> None:
     finally:
         decision.seconds = time.perf_counter() - started
     if key is not None and residual is None and decision.quiet:
-        plan.remember(key, decision.activation, decision.edits)
+        plan.remember(key, decision.activation, [written(change) for change in decision.edits])
 
 
 def _decided(call: Call, decision: Decision) -> None:

@@ -51,7 +51,15 @@ def _removed(holder: Any, path: Sequence[str]) -> bool:
     return isinstance(holder, dict) and holder.pop(path[-1], ABSENT) is not ABSENT
 
 
+def written(change: Edit) -> Edit:
+    """Return a change with its value as JSON, if it sets a whole member: it can be made many times."""
+    whole = len(change.path) == 1 and change.value is not REMOVED
+    return change._replace(value=_encoded(change.value)) if whole else change
+
+
 def _encoded(value: object) -> Raw:
+    if type(value) is Raw:
+        return value
     if type(value) is int:
         return Raw(b"%d" % value)
     try:

@@ -115,6 +115,7 @@ class Connection(Flow, asyncio.Protocol):
 
     def finish(self, exchange: Exchange) -> None:
         """Take the connection back from its exchange: keep it or close it."""
+        self._pool.ended(exchange)
         if exchange is not self._exchange:
             return
         self._exchange = None

@@ -77,7 +77,6 @@ class Pool:
             await exchange.head()
         except BaseException:
             exchange.close()
-            self._active.discard(exchange)
             raise
         return exchange
 
@@ -90,11 +89,9 @@ class Pool:
 
     def tick(self, now: float) -> None:
         """Fail exchanges past their deadline, close connections idle too long."""
-        for exchange in [e for e in self._active if e.closed or e.complete or e.expired(now)]:
-            self._active.discard(exchange)
-            if not (exchange.closed or exchange.complete):
-                phase = "in the middle of its answer" if exchange.status else "before it answered"
-                exchange.fail(UpstreamError(504, "timeout", f"the upstream timed out {phase}"))
+        for exchange in [e for e in self._active if not e.complete and e.expired(now)]:
+            phase = "in the middle of its answer" if exchange.status else "before it answered"
+            exchange.fail(UpstreamError(504, "timeout", f"the upstream timed out {phase}"))
         for origin, shelf in list(self._shelves.items()):
             for connection in [c for c in shelf.idle if now - c.idle_since > c.idle_limit]:
                 shelf.idle.remove(connection)
@@ -119,6 +116,10 @@ class Pool:
         await asyncio.sleep(0)
 
     # --- what connections report ---
+
+    def ended(self, exchange: Exchange) -> None:
+        """Let go of an exchange at once: answers kept for a while would crowd what is in use out of the caches."""
+        self._active.discard(exchange)
 
     def keep(self, connection: Connection) -> None:
         """Take back a connection that can carry another exchange."""

@@ -14,7 +14,7 @@ from engine.errors import ClientError, InternalError, UpstreamError
 from engine.ledger import Ledger
 from engine.metrics import Metrics
 from engine.receive import Receiver
-from engine.record import LARGE, BATCH, QUEUE, Recorder
+from engine.record import BATCH, LARGE, QUEUE, Recorder
 from tests.engine.building import call_of, compiled, config
 
 SNAPSHOT = compiled(config({"a": "echo/a"}), revision=7).snapshot
