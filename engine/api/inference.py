@@ -14,7 +14,7 @@ from engine.api.errors import render
 from engine.api.exchange import Exchange
 from engine.call import Call, Route
 from engine.contracts import Clock, Registry
-from engine.errors import GatewayError, InternalError, Source
+from engine.errors import ClientError, GatewayError, InternalError, Source
 from engine.gateway import Gateway
 from engine.headers import decision_head
 from engine.snapshot import Snapshot
@@ -54,14 +54,17 @@ class Inference:
 
     def match(self, method: str, target: str) -> tuple[Route, str] | None:
         """Find the route of a request line, and the model its path names."""
-        if method != "POST":
-            return None
         path = target.partition("?")[0]
-        route = self._paths.get(path)
-        if route is not None:
-            return route, ""
-        found = MODEL_FORMS.fullmatch(path)
-        return (self._named[found["path"]], unquote(found["model"])) if found else None
+        if method == "POST":
+            route = self._paths.get(path)
+            if route is not None:
+                return route, ""
+            found = MODEL_FORMS.fullmatch(path)
+            if found:
+                return self._named[found["path"]], unquote(found["model"])
+        passages = self._snapshot().passages
+        passing = passages.find(path) if passages else None
+        return (passing.route(path), "") if passing is not None else None
 
     async def serve(self, exchange: Exchange, route: Route, path_model: str) -> None:
         """Answer one request, by an error if it must be."""
@@ -71,7 +74,10 @@ class Inference:
         call.time = self._time()
         call.arrived = self._monotonic()
         try:
-            await self._gateway.handle(call, exchange)
+            if route.passes:
+                await self._pass(call, exchange)
+            else:
+                await self._gateway.handle(call, exchange)
         except GatewayError as error:
             self._refuse(call, exchange, error)
         except Exception as error:
@@ -79,6 +85,15 @@ class Inference:
             failure.message = f"internal error `{failure.id}`; see the gateway's log"
             log.exception("internal error", call=call.id, error_id=failure.id, kind=type(error).__name__)
             self._refuse(call, exchange, failure)
+
+    async def _pass(self, call: Call, exchange: Exchange) -> None:
+        """Pass a request on by the passage that is in force for it; the one that was found first may have gone."""
+        call.method = exchange.method
+        passages = call.snapshot.passages
+        passing = passages.find(exchange.target.partition("?")[0]) if passages else None
+        if passing is None:
+            raise ClientError(404, "not_found", f"nothing is passed on from `{call.route.path}` any more")
+        await self._gateway.pass_through(call, passing, exchange)
 
     def _refuse(self, call: Call, reply: Exchange, error: GatewayError) -> None:
         if error.source in (Source.UPSTREAM, Source.GATEWAY):

@@ -136,7 +136,7 @@ def _compile(sheet: Sheet, kind: Kind) -> Policy | None:
     fields.finish()
     if any(problem.severity == "error" for problem in sheet.problems):
         return None
-    return replace(policy, head=_summed(head, sheet, found))
+    return replace(policy, head=_summed(policy.head, sheet, found))
 
 
 def _kind(fields: FieldReader, kind: Kind) -> type[Policy] | None:
