@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 from urllib.parse import unquote
 
 import structlog
 
 from engine.api.errors import render
-from engine.api.exchange import Exchange
 from engine.call import Call, Route
-from engine.contracts import Clock, Registry
+from engine.contracts import Clock, Registry, Reply
+from engine.contracts import Source as Request
 from engine.errors import GatewayError, InternalError, Source
 from engine.gateway import Gateway
 from engine.headers import decision_head
@@ -36,18 +37,32 @@ MODEL_FORMS = re.compile(
 """Paths that name the model themselves: OpenAI's old engines and Azure's deployments."""
 
 
+class Client(Request, Reply, Protocol):
+    """Who asks, and is answered."""
+
+    @property
+    def address(self) -> str:
+        """Return the client's network address."""
+
+    def cut(self) -> None:
+        """Break off an answer that cannot be completed."""
+
+
 class Inference:
     """Carries requests of inference routes through the gateway.
 
-    `snapshot` returns the one in force; a call takes it once.
+    `snapshot` returns the one in force; a call takes it once. `ids` names calls; by default no two ever alike.
     """
 
-    def __init__(self, gateway: Gateway, registry: Registry, snapshot: Callable[[], Snapshot], clock: Clock) -> None:
+    def __init__(
+        self, gateway: Gateway, registry: Registry, snapshot: Callable[[], Snapshot], clock: Clock,
+        ids: Iterator[str] | None = None,
+    ) -> None:  # fmt: skip
         self._gateway = gateway
         self._snapshot = snapshot
         self._time = clock.time
         self._monotonic = clock.monotonic
-        self._ids = map(f"{secrets.token_hex(6)}-{{:08x}}".format, itertools.count(1))
+        self._ids = ids or map(f"{secrets.token_hex(6)}-{{:08x}}".format, itertools.count(1))
         made = [Route(path, operation, registry.dialect(dialect)) for path, operation, dialect in ROUTES]
         self._named = {route.path: route for route in made}
         self._paths = {form + route.path: route for form in FORMS for route in made}
@@ -63,7 +78,7 @@ class Inference:
         found = MODEL_FORMS.fullmatch(path)
         return (self._named[found["path"]], unquote(found["model"])) if found else None
 
-    async def serve(self, exchange: Exchange, route: Route, path_model: str) -> None:
+    async def serve(self, exchange: Client, route: Route, path_model: str) -> None:
         """Answer one request, by an error if it must be."""
         call = Call(next(self._ids), route, self._snapshot(), exchange)
         call.path_model = path_model
@@ -80,7 +95,7 @@ class Inference:
             log.exception("internal error", call=call.id, error_id=failure.id, kind=type(error).__name__)
             self._refuse(call, exchange, failure)
 
-    def _refuse(self, call: Call, reply: Exchange, error: GatewayError) -> None:
+    def _refuse(self, call: Call, reply: Client, error: GatewayError) -> None:
         if error.source in (Source.UPSTREAM, Source.GATEWAY):
             log.warning(
                 "call failed", call=call.id, error_id=error.id, status=error.status, type=error.type, model=call.model
