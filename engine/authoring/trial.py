@@ -155,7 +155,7 @@ def tried(stage: Stage, asked: Asked) -> Trial:
     """Carry one request through the gateway; each time as if it were the first of its kind."""
     fresh = copy.copy(stage.snapshot)
     fresh.policies = PolicySet(stage.snapshot.policies.policies, stage.snapshot.policies.index)
-    stage.scene.answer, stage.scene.sent = asked.upstream, None
+    stage.scene.begin(asked.upstream)
     clock, ledger, receiver = Fixed(asked.clock), Ledger(), Receiver()
     callers = (*stage.callers, asked.caller) if asked.caller is not None else stage.callers
     identity = Identity(Directory(stage.spec.general.master_key, callers), clock.time)

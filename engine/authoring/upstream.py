@@ -31,6 +31,10 @@ class Scene:
         self.answer = Canned()
         self.sent: bytes | None = None
 
+    def begin(self, answer: Canned) -> None:
+        """Begin another trial."""
+        self.answer, self.sent = answer, None
+
 
 class StagedRegistry:
     """The extensions of a gateway, but for upstreams: every one of them is the scene."""
