@@ -15,6 +15,7 @@ from engine.expr.checker import Checker
 from engine.expr.library import FUNCTIONS
 from engine.expr.names import Names
 from engine.expr.nodes import (
+    Binary,
     Bind,
     Comprehension,
     Conditional,
@@ -102,7 +103,7 @@ class _Reader:
         elif isinstance(node, Bind):
             inner = [self.part(node.value), self._bound(node, truth=truth)]
         else:
-            inner = [self.part(one) for one in _shown(node)]
+            inner = [part for one in _shown(node) if (part := self.part(one)).program.refs]
         loop = self._loop(node) if isinstance(node, Comprehension) else None
         condition = truth and not sign and not isinstance(node, Bind | Constant)
         return Part(self._text(node), node.at, sign, condition, self._program(node), tuple(inner), loop)
@@ -155,9 +156,20 @@ def _shown(node: Node) -> list[Node]:
         children = []
     elif isinstance(node, Index) and _path(node.operand):
         children = [node.key]
+    elif isinstance(node, Binary) and node.sign == "+":
+        children = _terms(node)
     else:
         children = list(node.children())
     return [one for one in children if not isinstance(one, Constant) and (one.type.name != "type")]
+
+
+def _terms(node: Node) -> list[Node]:
+    """Return what a chain of `+` adds up."""
+    terms: list[Node] = []
+    while isinstance(node, Binary) and node.sign == "+":
+        terms.append(node.right)
+        node = node.left
+    return [node, *reversed(terms)]
 
 
 def _path(node: Node) -> bool:

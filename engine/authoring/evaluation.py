@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.expr.program import ERRORS, Program, compile_expression
 from engine.expr.problems import Fault
+from engine.expr.program import ERRORS, Program, compile_expression
 from engine.expr.schema import DYN, Schema
 from engine.expr.times import timestamp
 from engine.variables import ROUTED
@@ -18,7 +18,7 @@ MOMENTS = (("now",), ("request", "time"))
 def compiled(source: str, variables: Mapping[str, Any]) -> Program:
     """Compile an expression; raises ExpressionError. Nothing is known of the types of what is given."""
     names = {*ROUTED.variables, *variables, "variables", "response"}
-    return compile_expression(source, Schema(dict.fromkeys(names, DYN)))
+    return compile_expression(source, Schema(dict.fromkeys(names, DYN), {}))
 
 
 def evaluate(program: Program, variables: Mapping[str, Any]) -> tuple[Any, Fault | None]:

@@ -64,6 +64,8 @@ def every(value: Value) -> Iterator[Value]:
 
 def written(value: Any, longest: int = LONGEST) -> str:
     """Write a value for people: as JSON where it is, cut where it is long."""
+    if isinstance(value, Optional) and not value.present:
+        return "absent"
     if isinstance(value, str) and not isinstance(value, TypeValue) and len(value) > longest:
         return f"{json.dumps(value[:longest], ensure_ascii=False)}… ({len(value):,} characters)"
     text = json.dumps(plain(value), ensure_ascii=False, default=str)

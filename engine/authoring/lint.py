@@ -1,0 +1,115 @@
+"""What is odd about policies that load: rules without effect, rules that let calls pass when they err, names never there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from engine.authoring.expressions import expressions_of, schema_of
+from engine.authoring.risks import risks
+from engine.authoring.unparse import unparse
+from engine.config.problems import Mark, Problem
+from engine.expr.parser import parse
+from engine.expr.program import ERRORS
+from engine.policy import Action, Effect, Match, Policy, Rule
+
+_STRENGTH = {Action.DENY: 2, Action.WARN: 1, Action.AUDIT: 0}
+
+
+class _Seen(NamedTuple):
+    """A rule met before, by whose it is and what it says."""
+
+    policy: Policy
+    rule: Rule
+    text: str
+
+
+def lint(policies: Sequence[Policy]) -> list[Problem]:
+    """List what is odd about policies, each with its place."""
+    found: list[Problem] = []
+    seen: list[_Seen] = []
+    for policy in policies:
+        found += _rules(policy, seen)
+        found += _headers(policy)
+    return found
+
+
+def _rules(policy: Policy, seen: list[_Seen]) -> Iterator[Problem]:
+    """Look at every rule, and add it to those seen."""
+    settled = ""
+    for rule in policy.rules():
+        expression = rule.expression
+        if expression is None:
+            continue
+        name, program = f"{policy.head.name}/{rule.name}", expression.program
+        if settled:
+            yield _warning(
+                expression.place, expression.field, f"`{name}` changes nothing: `{settled}` before it always refuses"
+            )
+        constant = _constant(rule)
+        if constant is (rule.effect is Effect.REQUIRE):
+            does = "never lets a call pass" if rule.effect is Effect.ALLOW else "never refuses a call"
+            yield _warning(
+                expression.place,
+                expression.field,
+                f"`{name}` is always {str(constant).lower()}, so it {does}; remove it",
+            )
+        elif constant is not None and rule.effect is not Effect.ALLOW and not policy.head.conditions:
+            settled = name
+        text = unparse(parse(program.source))
+        twin = next((one for one in seen if _covers(one, policy, rule, text)), None)
+        if twin is not None:
+            other = f"{twin.policy.head.name}/{twin.rule.name}"
+            yield _warning(expression.place, expression.field, f"`{name}` says again what `{other}` says ({twin.policy.head.place}); remove one")  # fmt: skip
+        seen.append(_Seen(policy, rule, text))
+        if policy.head.ignore_errors and rule.effect is Effect.DENY:
+            for risk in risks(program.source, schema_of(policy.head)):
+                message = (
+                    f"{risk}, and `failurePolicy: Ignore` lets the call pass then; rule out the error, or use `Fail`"
+                )
+                yield _warning(expression.place, expression.field, f"`{name}`: {message}")
+
+
+def _constant(rule: Rule) -> bool | None:
+    """Return what a rule comes to that reads nothing."""
+    if rule.expression is None or rule.expression.program.refs:
+        return None
+    try:
+        return rule.expression.program.evaluate({}) is True
+    except ERRORS:
+        return None
+
+
+def _covers(seen: _Seen, policy: Policy, rule: Rule, text: str) -> bool:
+    """Tell whether a rule met before has the same effect on every call that this one governs."""
+    one, other = seen.policy.head, policy.head
+    if seen.rule.effect is not rule.effect or seen.text != text:
+        return False
+    if seen.policy is policy:
+        return True
+    reads_own = rule.expression is not None and any(ref[0] == "variables" for ref in rule.expression.program.refs)
+    strong = _STRENGTH[one.action] >= _STRENGTH[other.action]
+    return strong and not one.conditions and not reads_own and _wider(one.match, other.match)
+
+
+def _wider(one: Match, other: Match) -> bool:
+    """Tell whether one selection holds all that another does, by the names that are written."""
+    for field in Match.__dataclass_fields__:
+        mine, theirs = set(getattr(one, field)), set(getattr(other, field))
+        if mine and not (theirs and theirs <= mine):
+            return False
+    return True
+
+
+def _headers(policy: Policy) -> Iterator[Problem]:
+    """Report header names that no request has."""
+    for named in expressions_of(policy):
+        for ref in sorted(named.expression.program.refs):
+            if ref[:2] == ("request", "headers") and len(ref) > 2 and ref[2] != ref[2].lower():
+                message = f"no header is called `{ref[2]}`: names are in lower case, write `{ref[2].lower()}`"
+                yield _warning(named.expression.place, named.expression.field, message)
+
+
+def _warning(place: str, field: str, message: str) -> Problem:
+    file, _, line = place.rpartition(":")
+    return Problem("warning", Mark(file, int(line), 1), field, message)
