@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.api.inference import ROUTES
@@ -33,12 +32,6 @@ def ungoverned(snapshot: Snapshot) -> Ungoverned:
     free += [one.pattern for one in snapshot.wildcards if not models.select([one.pattern])]
     operations = dict.fromkeys(operation for _, operation, _ in ROUTES)
     return Ungoverned(tuple(free), tuple(one for one in operations if not routes.select([one])))
-
-
-def lines(found: Ungoverned) -> list[str]:
-    """Say what no policy governs, a line a kind."""
-    kinds: Sequence[tuple[str, tuple[str, ...]]] = (("models", found.models), ("routes", found.routes))
-    return [f"no policy governs these {kind}: {', '.join(names)}" for kind, names in kinds if names]
 
 
 def _governs(policy: Policy) -> bool:

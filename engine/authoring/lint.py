@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from engine.authoring.expressions import expressions_of, schema_of
-from engine.authoring.risks import risks
+from engine.authoring.risks import absences, risks
 from engine.authoring.unparse import unparse
 from engine.config.problems import Mark, Problem
 from engine.expr.parser import parse
@@ -25,13 +25,14 @@ class _Seen(NamedTuple):
 
 
 def lint(policies: Sequence[Policy]) -> list[Problem]:
-    """List what is odd about policies, each with its place."""
+    """List what is odd about policies, in the order of files and lines."""
     found: list[Problem] = []
     seen: list[_Seen] = []
     for policy in policies:
         found += _rules(policy, seen)
         found += _headers(policy)
-    return found
+        found += _absences(policy)
+    return sorted(found, key=lambda one: one.mark or Mark("", 0, 0))
 
 
 def _rules(policy: Policy, seen: list[_Seen]) -> Iterator[Problem]:
@@ -99,6 +100,18 @@ def _wider(one: Match, other: Match) -> bool:
         if mine and not (theirs and theirs <= mine):
             return False
     return True
+
+
+def _absences(policy: Policy) -> Iterator[Problem]:
+    """Report what expressions read and may not find."""
+    ignoring = {
+        rule.expression for rule in policy.rules() if policy.head.ignore_errors and rule.effect is Effect.DENY
+    }  # of these more is said
+    for named in expressions_of(policy):
+        if named.expression not in ignoring:
+            for absent in absences(named.expression.program.source, schema_of(policy.head)):
+                message = f"{absent}, which is an error then: ask for it with has(), or read it with `.?` and orValue()"
+                yield _warning(named.expression.place, named.expression.field, message)
 
 
 def _headers(policy: Policy) -> Iterator[Problem]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from pydantic import ValidationError
+
 from engine.authoring.upstream import Scene, StagedRegistry
 from engine.build import build
 from engine.call import Caller
@@ -74,7 +76,11 @@ class Stage:
 
         Raises ValueError for fields that no key can have.
         """
-        key = KeySpec.from_wire({"key": "sk-trial-caller-0123456789", **fields}, mark=None)
+        try:
+            key = KeySpec.from_wire({"key": "sk-trial-caller-0123456789", **fields}, mark=None)
+        except ValidationError as error:
+            wrong = {".".join(map(str, one["loc"])): one["msg"].lower() for one in error.errors()}
+            raise ValueError("; ".join(f"{name}: {message}" for name, message in wrong.items())) from None
         spec = self.spec.model_copy(update={"keys": (key,)})
         return key.key, next(callers_of(spec, kind))
 
