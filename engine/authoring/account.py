@@ -22,7 +22,7 @@ from engine.call import Call
 from engine.check import Variables
 from engine.errors import GatewayError, PolicyError
 from engine.expr.program import ERRORS
-from engine.expr.schema import Schema
+from engine.expr.schema import BOOL, Schema
 from engine.policy import Expression, Policy, Rule
 
 MATCH, MISS, ERROR, UNREACHED, VALUE = "match", "no match", "error", "not reached", "value"
@@ -73,7 +73,11 @@ class Anatomies:
         if id(program) not in self._parts:
             head = policy.head
             schema = self._schemas.setdefault(id(head), schema_of(head))
-            self._parts[id(program)] = anatomy(program.source, schema), program
+            try:
+                parts = anatomy(program.source, schema)
+            except RecursionError:  # a chain of hundreds: it is shown as a whole
+                parts = Part(program.source, 0, "", program.result == BOOL, program, ())
+            self._parts[id(program)] = parts, program
         return self._parts[id(program)][0]
 
 

@@ -38,9 +38,9 @@ def said(failure: Failure) -> str:
     """Say what was expected and what came instead."""
     actual = "nothing" if failure.actual is None else written(failure.actual)
     expected = "nothing" if failure.expected is None else written(failure.expected)
-    if failure.field == "message" or failure.field.startswith("headers."):
-        exact = isinstance(failure.expected, str) and failure.expected.startswith("=")
-        expected = f"{'text ' if exact else 'something with '}{expected}" if failure.expected is not None else expected
+    if isinstance(failure.expected, str) and (failure.field == "message" or failure.field.startswith("headers.")):
+        exact = failure.expected.startswith("=")
+        expected = f"exactly {written(failure.expected[1:])}" if exact else f"something with {expected}"
     return f"{failure.field}: expected {expected}, got {actual}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from engine.authoring.account import ERROR, UNREACHED, VALUE, Account, Told
+from engine.authoring.account import ERROR, MISS, UNREACHED, VALUE, Account, Told
 from engine.authoring.values import Value, plain, written
 from engine.policy import Action
 
@@ -34,7 +34,7 @@ def _told(told: Told) -> Iterator[str]:
     yield f"{told.place}  {told.role} {told.name}{said}{took}"
     if told.value is not None:
         yield from (INDENT * 2 + line for line in tree(told.value))
-    elif told.outcome != UNREACHED and told.source:
+    elif told.outcome == MISS and told.source:
         yield INDENT * 2 + told.source
 
 

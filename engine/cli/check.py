@@ -43,7 +43,7 @@ def command(file: str | None, policies: str | None, strict: bool, with_costs: bo
     """
     sources = found(file, policies)
     compiled = checked(compile_sources(sources, os.environ, kind))
-    known = _known(compiled, strict=strict, with_costs=with_costs)
+    known = _known(compiled, strict=strict, with_costs=with_costs or as_json)
     name = " with ".join(f"{path}" for path in sources if path is not None)
     print(json.dumps(_report(name, compiled, known), indent=2) if as_json else _text(name, compiled, known))
     sys.exit(_status(compiled, strict=strict))

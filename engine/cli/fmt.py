@@ -58,7 +58,7 @@ def _files(paths: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 def _one(name: str, path: Path, *, write: bool, diff: bool) -> int:
     """Format one file; return 0 in order, 1 changed, 2 failed."""
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = (getattr(error, "strerror", None) or "not UTF-8").lower()
         print(f"{name}: cannot be read ({reason})", file=sys.stderr)

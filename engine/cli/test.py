@@ -15,6 +15,7 @@ from engine.authoring import report
 from engine.authoring.stage import StageError
 from engine.authoring.suite import Suite, run
 from engine.cli.check import found
+from engine.documents.files import SUFFIXES
 from engine.sources import Sources
 
 
@@ -91,9 +92,29 @@ def _cannot(problems: Iterable[str]) -> None:
 
 
 def _watch(sources: Sources, once: Callable[[], int]) -> None:
+    """Run again whenever a file changes; directories that come later are watched from then on."""
     import watchfiles  # noqa: PLC0415 - only who watches pays for it
 
-    paths = [path for path in (sources.policies, sources.config.parent if sources.config else None) if path]
-    for _ in watchfiles.watch(*dict.fromkeys(paths), debounce=100, step=20, raise_interrupt=False):
-        print(flush=True)
-        once()
+    def yaml(_: watchfiles.Change, path: str) -> bool:
+        return path.endswith(SUFFIXES)
+
+    watching = True
+    while watching:
+        watching, folders = False, _folders(sources)
+        for _ in watchfiles.watch(
+            *folders, watch_filter=yaml, recursive=False, debounce=100, step=20, raise_interrupt=False
+        ):
+            print(flush=True)
+            once()
+            sys.stdout.flush()
+            if folders != _folders(sources):
+                watching = True
+                break
+
+
+def _folders(sources: Sources) -> list[str]:
+    """List the directories whose files matter."""
+    found = [os.fspath(sources.config.parent)] if sources.config is not None else []
+    if sources.policies is not None:
+        found += sorted(folder for folder, _, _ in os.walk(sources.policies))
+    return list(dict.fromkeys(found))
