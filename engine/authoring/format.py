@@ -24,6 +24,7 @@ FIRST = ("kind", "name", "description", "match", "matchConditions", "variables")
 LAST = ("rules", "failurePolicy", "validationActions")
 """The fields before and behind those of a kind's own."""
 _MARKER = re.compile(r"(?:---|\.\.\.)(?:\s|$)")
+_ANCHOR = re.compile(r"&\S+\s+")
 _BLANKS = re.compile(r"\n{3,}")
 
 
@@ -104,7 +105,8 @@ def _expressions(text: str, file: str, cels: Fields) -> str:
     lines = text.split("\n")
     for document in parse_all(text, file):
         fields = cels.get(str(document.value.get("name")), set())
-        for path, place in document.scalars.items():
+        # From the right to the left: what was changed on a line moves nothing that is still to be changed.
+        for path, place in sorted(document.scalars.items(), key=lambda one: one[1][:2], reverse=True):
             if dotted(path) in fields:
                 _respace(lines, place, _at(document, path))
     return "\n".join(lines)
@@ -129,7 +131,9 @@ def _respace(lines: list[str], place: tuple[int, int, str], source: str) -> None
     if style == "|":
         _respace_block(lines, line, source.split("\n"), after.split("\n"))
         return
-    head, rest = lines[line - 1][: column - 1], lines[line - 1][column - 1 :]
+    anchor = _ANCHOR.match(lines[line - 1], column - 1)
+    begin = anchor.end() if anchor else column - 1
+    head, rest = lines[line - 1][:begin], lines[line - 1][begin:]
     before = _quoted(source, style)
     if "\n" in source or not rest.startswith(before):
         return

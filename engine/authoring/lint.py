@@ -55,7 +55,7 @@ def _rules(policy: Policy, seen: list[_Seen]) -> Iterator[Problem]:
                 expression.field,
                 f"`{name}` is always {str(constant).lower()}, so it {does}; remove it",
             )
-        elif constant is not None and rule.effect is not Effect.ALLOW and not policy.head.conditions:
+        elif constant is not None and _refuses_all(policy, rule):
             settled = name
         text = unparse(parse(program.source))
         twin = next((one for one in seen if _covers(one, policy, rule, text)), None)
@@ -69,6 +69,12 @@ def _rules(policy: Policy, seen: list[_Seen]) -> Iterator[Problem]:
                     f"{risk}, and `failurePolicy: Ignore` lets the call pass then; rule out the error, or use `Fail`"
                 )
                 yield _warning(expression.place, expression.field, f"`{name}`: {message}")
+
+
+def _refuses_all(policy: Policy, rule: Rule) -> bool:
+    """Tell whether a rule that would refuse does so for every call that its policy governs."""
+    head = policy.head
+    return rule.effect is not Effect.ALLOW and not head.conditions and head.action is Action.DENY
 
 
 def _constant(rule: Rule) -> bool | None:

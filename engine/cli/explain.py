@@ -19,6 +19,8 @@ from engine.authoring.asking import PATH, Request, header, read_request
 from engine.authoring.stage import Stage, StageError, staged
 from engine.authoring.trial import Asked, tried
 from engine.cli.check import found
+from engine.config.include import gather
+from engine.config.problems import nearest
 from engine.data_dir import DEFAULT
 from engine.identity import credential
 from engine.sources import Sources
@@ -45,17 +47,18 @@ def command(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
     No upstream is called. Exit 0: said. 1: no such decision. 2: cannot run.
     """
     if decision is not None:
-        _recorded(decision, data, as_json=as_json)
+        _recorded(decision, data or _data(file), as_json=as_json)
         return
     try:
         request = _request(request_file, body, headers, path)
         moment = _moment(clock)
         stage = staged(_sources(file, policies), os.environ)
+        named = _named(stage, request, key)
     except StageError as error:
         _end(2, "\n".join([*map(str, error.problems), "the configuration has errors, so nothing is explained"]))
     except ValueError as error:
         _end(2, f"error: {error}")
-    asked = Asked(request.target, _named(stage, request, key), request.body, moment, method=request.method)
+    asked = Asked(request.target, named, request.body, moment, method=request.method)
     trial = tried(stage, asked)
     if trial.call is None:
         _end(2, f"error: no inference route answers `{request.method} {request.target}`")
@@ -102,9 +105,14 @@ def _moment(clock: str | None) -> float:
 
 
 def _named(stage: Stage, request: Request, key: str | None) -> Mapping[str, str]:
-    """Return the headers with the key that is meant, by itself or by its alias."""
+    """Return the headers with the key that is meant, by itself or by its alias; raises ValueError."""
     if key is not None:
-        return {**request.headers, "authorization": f"Bearer {stage.key(key) or key}"}
+        found = stage.key(key) or key
+        if not found.startswith("sk-"):
+            guess = nearest(key, stage.aliases)
+            hint = f"did you mean `{guess}`?" if guess else f"aliases are {', '.join(stage.aliases)}"
+            raise ValueError(f"--key: `{key}` is neither a key (`sk-...`) nor the alias of one; {hint}")
+        return {**request.headers, "authorization": f"Bearer {found}"}
     if not credential(request.headers, stage.snapshot.settings.key_header):
         print("no key is given, so nobody calls; say who with `--key`", file=sys.stderr)
     return request.headers
@@ -117,8 +125,15 @@ def _sources(file: str | None, policies: str | None) -> Sources:
     return sources
 
 
-def _recorded(decision: str, data: Path | None, *, as_json: bool) -> None:
-    folder = data or Path(os.environ.get("INTERLOCK_DATA") or DEFAULT)
+def _data(file: str | None) -> Path:
+    """Say where state is kept when the command line does not."""
+    document, _ = gather(file or "config.yaml")
+    general = document.value.get("general_settings")
+    configured = general.get("data_dir") if isinstance(general, dict) else None
+    return Path(os.environ.get("INTERLOCK_DATA") or os.environ.get("LITELLM_DATA") or str(configured or DEFAULT))
+
+
+def _recorded(decision: str, folder: Path, *, as_json: bool) -> None:
     try:
         record: dict[str, Any] | None = recorded.find(folder, decision)
     except OSError as error:

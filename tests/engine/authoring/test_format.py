@@ -153,6 +153,20 @@ def test_an_expression_that_yaml_would_misread_is_quoted():
     assert loaded(formatted(text, "p.yaml").text)
 
 
+def test_several_expressions_on_a_line_are_all_put_in_order():
+    text = 'kind: ModelAccess\nname: p\nvariables: [{name: a, expression: \'1+1\'}, {name: b, expression: "2+2"}]\nrules: [{deny: "1==2"}]\n'
+    assert formatted(text, "p.yaml").text == text.replace("1+1", "1 + 1").replace("2+2", "2 + 2").replace(
+        "1==2", "1 == 2"
+    )
+
+
+def test_an_alias_is_changed_where_it_is_written():
+    text = 'kind: ModelAccess\nname: p\nrules:\n  - deny: &same apiKey.team=="x"\n  - require: *same\n'
+    assert formatted(text, "p.yaml").text == text.replace("==", " == ")
+    shared = 'kind: ModelAccess\nname: p\nrules:\n  - {deny: &same apiKey.team=="x", message: *same}\n'
+    assert formatted(shared, "p.yaml").text == shared
+
+
 def test_a_file_that_does_not_load_is_left_alone():
     text = "kind: ModelAccess\nname:    p\nrules: [{deny: '1 +'}]\n"
     done = formatted(text, "p.yaml")

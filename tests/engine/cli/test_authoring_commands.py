@@ -81,6 +81,10 @@ def test_no_cases_are_a_failure_unless_they_may_be_none(call):
         (("explain", "--request", "nix"), "nix: cannot be read"),
         (("explain", "-d", "{}", "--path", "/nix"), "no inference route answers `POST /nix`"),
         (("explain", "--decision", "x"), "`interlock-data` holds no `records.jsonl`"),
+        (
+            ("explain", "-d", "{}", "--key", "appp"),
+            "`appp` is neither a key (`sk-...`) nor the alias of one; did you mean `app`?",
+        ),
         (("eval", "1 +"), "1:4: the expression ends too early"),
         (("eval", "1", "--input", "nix"), "nix: cannot be read"),
         (("fmt", "nix"), "nix: cannot be read"),
@@ -116,6 +120,17 @@ def test_a_request_file_is_explained(call):
     text = 'POST /v1/chat/completions\nauthorization: Bearer sk-app-0123456789\n\n{"model": "a", "max_tokens": 11}'
     code, out, _ = call("explain", "--request", "-", stdin=text)
     assert (code, out.splitlines()[0]) == (0, "decision: deny, status 403")
+
+
+def test_a_decision_is_looked_for_where_the_configuration_keeps_it(call):
+    (call.folder / "config.yaml").write_text(CONFIG.replace("{master_key", "{data_dir: state, master_key"))
+    assert "`state` holds no `records.jsonl`" in call("explain", "--decision", "x")[2]
+    assert "`other` holds no `records.jsonl`" in call("explain", "--decision", "x", "--data", "other")[2]
+    (call.folder / "state").mkdir()
+    (call.folder / "state" / "records.jsonl").write_text('{"id": "x", "time": 0, "status": 200}\n')
+    assert call("explain", "--decision", "x")[1].startswith(
+        "decision x at 1970-01-01T00:00:00.000+00:00: allow, status 200\n"
+    )
 
 
 def test_who_says_no_key_is_told(call):
