@@ -16,7 +16,7 @@ from engine.authoring.anatomy import Part
 from engine.authoring.expressions import expressions_of
 from engine.authoring.stage import Stage
 from engine.authoring.values import every
-from engine.policy import Policy
+from engine.policy import Expression, Policy
 
 RULES = frozenset({"deny", "require", "allow", "when"})
 """Roles of expressions that are rules or routes."""
@@ -76,7 +76,7 @@ class Coverage:
             if one.role != "messageExpression":
                 name = f"{policy.head.name}/{one.name}"
                 for part in _conditions(self._anatomies.of(policy, one.expression)):
-                    point = Point(name, one.expression.place, part.text, ("true", "false"))
+                    point = Point(name, _place(one.expression, part), part.text, ("true", "false"))
                     self.branches[name, one.role, part.at, part.text] = point
 
     def add(self, accounts: Sequence[Account]) -> None:
@@ -131,6 +131,15 @@ class Coverage:
             "rules": {"percent": round(self.percent(rules), 2), "points": [_json(point) for point in rules]},
             "conditions": {"percent": round(self.percent(branches), 2), "points": [_json(point) for point in branches]},
         }
+
+
+def _place(expression: Expression, part: Part) -> str:
+    """Return the line of a part: that of its expression, or its own in a block of lines below."""
+    source = expression.program.source
+    if "\n" not in source:
+        return expression.place
+    file, _, line = expression.place.rpartition(":")
+    return f"{file}:{int(line) + 1 + source[: part.at].count(chr(10))}"
 
 
 def _json(point: Point) -> dict[str, Any]:

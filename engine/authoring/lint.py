@@ -13,21 +13,42 @@ from engine.expr.parser import parse
 from engine.expr.program import ERRORS
 from engine.policy import Action, Effect, Match, Policy, Rule
 
+_FIELDS = tuple(Match.__dataclass_fields__)
 _STRENGTH = {Action.DENY: 2, Action.WARN: 1, Action.AUDIT: 0}
 
 
 class _Seen(NamedTuple):
-    """A rule met before, by whose it is and what it says."""
+    """A rule met before, and whose it is."""
 
     policy: Policy
     rule: Rule
-    text: str
+
+
+class _Index:
+    """Rules met before, by what they say and do and by what selects their calls: the same rule for every team is no rarity."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str, str, str], list[_Seen]] = {}
+
+    def add(self, seen: _Seen, text: str) -> None:
+        """Add a rule, under every name of the first selector of its policy."""
+        match, effect = seen.policy.head.match, seen.rule.effect
+        field = next((one for one in _FIELDS if getattr(match, one)), "")
+        for name in set(getattr(match, field)) if field else ("",):
+            self._seen.setdefault((effect, text, field, name), []).append(seen)
+
+    def twin(self, policy: Policy, rule: Rule, text: str) -> _Seen | None:
+        """Return a rule met before that has the same effect on every call that this one governs."""
+        match = policy.head.match
+        keys = [("", ""), *((field, getattr(match, field)[0]) for field in _FIELDS if getattr(match, field))]
+        found = (one for field, name in keys for one in self._seen.get((rule.effect, text, field, name), ()))
+        return next((one for one in found if _covers(one, policy, rule)), None)
 
 
 def lint(policies: Sequence[Policy]) -> list[Problem]:
     """List what is odd about policies, in the order of files and lines."""
     found: list[Problem] = []
-    seen: list[_Seen] = []
+    seen = _Index()
     for policy in policies:
         found += _rules(policy, seen)
         found += _headers(policy)
@@ -35,7 +56,7 @@ def lint(policies: Sequence[Policy]) -> list[Problem]:
     return sorted(found, key=lambda one: one.mark or Mark("", 0, 0))
 
 
-def _rules(policy: Policy, seen: list[_Seen]) -> Iterator[Problem]:
+def _rules(policy: Policy, seen: _Index) -> Iterator[Problem]:
     """Look at every rule, and add it to those seen."""
     settled = ""
     for rule in policy.rules():
@@ -58,11 +79,11 @@ def _rules(policy: Policy, seen: list[_Seen]) -> Iterator[Problem]:
         elif constant is not None and _refuses_all(policy, rule):
             settled = name
         text = unparse(parse(program.source))
-        twin = next((one for one in seen if _covers(one, policy, rule, text)), None)
+        twin = seen.twin(policy, rule, text)
         if twin is not None:
             other = f"{twin.policy.head.name}/{twin.rule.name}"
             yield _warning(expression.place, expression.field, f"`{name}` says again what `{other}` says ({twin.policy.head.place}); remove one")  # fmt: skip
-        seen.append(_Seen(policy, rule, text))
+        seen.add(_Seen(policy, rule), text)
         if policy.head.ignore_errors and rule.effect is Effect.DENY:
             for risk in risks(program.source, schema_of(policy.head)):
                 message = (
@@ -87,11 +108,9 @@ def _constant(rule: Rule) -> bool | None:
         return None
 
 
-def _covers(seen: _Seen, policy: Policy, rule: Rule, text: str) -> bool:
-    """Tell whether a rule met before has the same effect on every call that this one governs."""
+def _covers(seen: _Seen, policy: Policy, rule: Rule) -> bool:
+    """Tell whether a rule met before, which says the same, governs every call that this one does."""
     one, other = seen.policy.head, policy.head
-    if seen.rule.effect is not rule.effect or seen.text != text:
-        return False
     if seen.policy is policy:
         return True
     reads_own = rule.expression is not None and any(ref[0] == "variables" for ref in rule.expression.program.refs)
@@ -101,7 +120,7 @@ def _covers(seen: _Seen, policy: Policy, rule: Rule, text: str) -> bool:
 
 def _wider(one: Match, other: Match) -> bool:
     """Tell whether one selection holds all that another does, by the names that are written."""
-    for field in Match.__dataclass_fields__:
+    for field in _FIELDS:
         mine, theirs = set(getattr(one, field)), set(getattr(other, field))
         if mine and not (theirs and theirs <= mine):
             return False

@@ -5,7 +5,6 @@ What a file takes from the environment and is not set there is made up, so that 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
@@ -20,6 +19,7 @@ from engine.callers import callers_of
 from engine.config.include import gather
 from engine.config.problems import Path, Problem
 from engine.config.specs import ConfigSpec, KeySpec
+from engine.config.substitute import NEEDED, REFERENCE
 from engine.contracts import Deps, Registry
 from engine.extensions import Extensions, kind
 from engine.outside import Offline, SystemClock
@@ -32,7 +32,6 @@ from engine.sources import Sources, compile_sources
 MASTER = "sk-trial-master-0123456789"
 """The master key of a configuration without one."""
 MASTER_ALIAS = "master key"
-_REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 
 
 class StageError(Exception):
@@ -114,7 +113,9 @@ def _referred(sources: Sources) -> Iterator[tuple[str, str]]:
     declared = document.value.get("environment_variables")
     known = declared if isinstance(declared, dict) else {}
     for path, text in _texts(document.value, ()):
-        for name in _REFERENCE.findall(text):
+        if REFERENCE.fullmatch(text) and path[-1] not in NEEDED and "extra_headers" not in path:
+            continue  # what is not needed is null where it is not set
+        for name in REFERENCE.findall(text):
             if name not in known:
                 address = path[-1] in ("api_base", "base_url")
                 yield name, "http://unset.invalid/v1" if address else f"sk-unset-{name.lower()}-0123456789"

@@ -82,9 +82,9 @@ def found(file: str | None, policies: str | None) -> Sources:
 def checked(compiled: Compiled) -> Compiled:
     """Compile a sound configuration as `serve` would, and add what that brings to light."""
     spec = compiled.loaded.spec
-    if spec is None or compiled.errors or not spec.files:
+    if spec is None or compiled.errors:
         return compiled
-    problems = compiled.problems + _built(spec, compiled).problems
+    problems = compiled.problems + (_built(spec, compiled).problems if spec.files else ())
     if compiled.policies.policies and not any(problem.severity == "error" for problem in problems):
         from engine.authoring.lint import lint  # noqa: PLC0415 - a configuration without policies does not pay for it
 

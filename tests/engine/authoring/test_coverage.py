@@ -6,6 +6,8 @@ import json
 from xml.etree.ElementTree import fromstring
 
 from engine.authoring import report
+from engine.authoring.account import Anatomies
+from engine.authoring.coverage import Coverage
 from engine.authoring.suite import run
 from engine.sources import Sources
 from tests.engine.authoring.staging import stage_of
@@ -70,6 +72,13 @@ def test_what_is_missing_is_told_with_its_place(tmp_path):
     place = f"{tmp_path}/policies/p0.yaml:6: p/r: "
     assert f"{place}never true nor false: llm.params.?max_tokens.orValue(0) > 5" in list(suite.coverage.lines())
     assert json.loads(json.dumps(suite.coverage.as_json()))["rules"]["points"][0]["missing"] == ["match"]
+
+
+def test_a_condition_in_a_block_of_lines_has_its_own_line(tmp_path):
+    stage = stage_of(tmp_path, RULES.replace('  - {name: always, require: "true"}', '  - require: |\n      llm.streaming ||\n      apiKey.team == "x"'))  # fmt: skip
+    coverage = Coverage(stage, Anatomies())
+    places = {point.text: point.place.rpartition(":")[2] for point in coverage.branches.values()}
+    assert (places["llm.streaming"], places['apiKey.team == "x"']) == ("8", "9")
 
 
 def test_a_failed_case_is_told_in_full(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from engine.authoring.stage import StageError
 from engine.authoring.trial import Asked, tried
 from engine.authoring.upstream import SAID, Canned
-from tests.engine.authoring.staging import NOON, asks, stage_of
+from tests.engine.authoring.staging import CONFIG, NOON, asks, stage_of
 
 RULES = """
 kind: ModelAccess
@@ -73,6 +73,15 @@ def test_nothing_is_called_and_no_secret_needed(tmp_path):
     stage = stage_of(tmp_path)
     assert stage.made_up == ("UNSET_KEY", "UNSET_MASTER")
     assert asks(stage, "narrow", model="b").status == 200
+
+
+def test_only_what_is_needed_is_made_up(tmp_path):
+    text = CONFIG.replace(
+        "model: echo/a}", "model: echo/a, rpm: os.environ/UNSET_RPM, api_base: os.environ/UNSET_BASE}"
+    )
+    stage = stage_of(tmp_path, config=text)
+    assert stage.made_up == ("UNSET_BASE", "UNSET_KEY", "UNSET_MASTER")
+    assert {deployment.params.rpm for deployment in stage.spec.deployments} == {None}
 
 
 def test_a_key_that_may_not_is_refused_as_ever(tmp_path):

@@ -188,3 +188,10 @@ def test_help_imports_no_command():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "explain" in done.stdout
     assert not {"yaml", "pydantic", "engine.authoring", "aiohttp"} & set(done.stdout.split())
+
+
+def test_policies_are_checked_without_a_configuration_too(call):
+    (call.folder / "config.yaml").unlink()
+    (call.folder / "policies" / "p.yaml").write_text(POLICY + '  - {deny: "false"}\n')
+    code, out, _ = call("check", "--policies", "policies", "--strict")
+    assert (code, "`p/rules[1]` is always false" in out) == (1, True)
