@@ -101,7 +101,9 @@ class Receiver:
         encoded = "content-encoding" in call.headers
         data = None if judged and encoded else arrival.here()
         if data is None:
-            if not judged:
+            # A small body is waited for: what it names is what its call is priced by.
+            small = not encoded and "json" in call.headers.get("content-type", "") and 0 < (arrival.length or 0) < ASIDE
+            if not judged and not small:
                 return None
             data = await arrival.whole(min(call.snapshot.settings.max_request_bytes, self._bound - self.held))
             if encoded:

@@ -35,6 +35,7 @@ LARGE = 64 * 1024
 """Bytes of a body that is not kept until others have ended."""
 PAUSE = 0.2
 """Seconds between two batches."""
+SWITCHED = 101
 CLIENT_GONE = 499
 """Status recorded when the client left before its answer was complete (nginx's convention)."""
 
@@ -206,7 +207,8 @@ def _explain(call: Call, error: BaseException) -> None:
         call.error = error
         call.status = error.status
     elif isinstance(error, asyncio.CancelledError | ConnectionError):
-        call.status = CLIENT_GONE
+        # A tunnel has no other end than that one side leaves.
+        call.status = call.status if call.status == SWITCHED else CLIENT_GONE
     else:
         call.error = InternalError(500, "internal_server_error", type(error).__name__)
         call.status = 500

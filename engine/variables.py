@@ -71,6 +71,9 @@ ANSWERED = Schema(
 )
 """What may be read once an upstream has answered; `response.body` is null unless it is JSON."""
 
+EVERY = Schema({**ROUTED.variables, "response": _RESPONSE}, {"mcp": _LATER["mcp"], "budget": _LATER["budget"]})
+"""What any expression may read, whatever its phase."""
+
 
 def with_variables(schema: Schema, declared: Mapping[str, Type]) -> Schema:
     """Add a policy's own variables, as fields of `variables`."""

@@ -23,6 +23,7 @@ PORTS = frozenset(
         "frames",
         "globs",
         "holdback",
+        "outbound",
         "policy",
         "prompts",
         "variables",

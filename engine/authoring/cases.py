@@ -5,7 +5,7 @@
         caller: trial-anna                     # the alias of a key of config.yaml, or the fields of a key:
         # caller: {alias: x, team: trial, tags: [a], metadata: {plan: trial}}
         request:
-          path: /v1/chat/completions           # the default
+          path: /v1/chat/completions           # the default; `method` is POST
           headers: {x-tenant: acme}
           body: {model: assistant, messages: [{role: user, content: hi}]}
         clock: "2026-01-12T09:00:00Z"          # what `now` and `request.time` are; by default it is now
@@ -74,6 +74,7 @@ class Case:
     clock: float
     upstream: Canned
     expect: Expect
+    method: str = "POST"
 
 
 def find_tests(directory: str | os.PathLike[str]) -> list[str]:
@@ -133,12 +134,14 @@ class _Case:
         if not path.startswith("/"):
             request.fault("must begin with `/`", "path")
         body = self._object(request, written, "body")
+        method = request.text("method", "POST").upper()
         status = upstream.number("status", 200, least=200, most=599)
         upstream.has("body")
         canned = Canned(int(status), self._texts(upstream, answer, "headers"), answer.get("body"))
         mark = self.sheet.mark(reader._path)  # noqa: SLF001 - the place of the whole case
         headers = self._texts(request, written, "headers")
-        return Case(name, mark, self._caller(), path, headers, json.dumps(body).encode(), self._clock(), canned, self._expect())  # fmt: skip
+        data = json.dumps(body).encode() if body or method == "POST" else b""
+        return Case(name, mark, self._caller(), path, headers, data, self._clock(), canned, self._expect(), method)
 
     def _inner(self, name: str) -> Mapping[str, Any]:
         found = self.raw.get(name)

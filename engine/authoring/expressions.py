@@ -9,7 +9,7 @@ from typing import NamedTuple
 from engine.expr.program import Program
 from engine.expr.schema import Schema
 from engine.policy import Expression, Head, Policy, Rule
-from engine.variables import ROUTED, with_variables
+from engine.variables import EVERY, with_variables
 
 
 class Named(NamedTuple):
@@ -47,7 +47,7 @@ def _within(value: object, owner: str) -> Iterator[Named]:
 
 def schema_of(head: Head) -> Schema:
     """Return what the expressions of a policy may read, in any phase."""
-    return with_variables(ROUTED, {name: expression.program.result for name, expression in head.variables})
+    return with_variables(EVERY, {name: expression.program.result for name, expression in head.variables})
 
 
 def programs_of(policy: Policy) -> list[Program]:

@@ -19,7 +19,7 @@ from engine.callers import callers_of
 from engine.config.include import gather
 from engine.config.problems import Path, Problem
 from engine.config.specs import ConfigSpec, KeySpec
-from engine.config.substitute import NEEDED, REFERENCE
+from engine.config.substitute import NEEDED, REFERENCE, SENT
 from engine.contracts import Deps, Registry
 from engine.extensions import Extensions, kind
 from engine.outside import Offline, SystemClock
@@ -96,7 +96,7 @@ def staged(sources: Sources, environ: Mapping[str, str]) -> Stage:
     key = spec.general.master_key or environ.get("INTERLOCK_MASTER_KEY") or MASTER
     spec = spec.model_copy(update={"general": spec.general.model_copy(update={"master_key": key})})
     scene = Scene()
-    made_up |= {name: f"unset-{name.lower()}" for name in _passed(compiled.policies.policies) if name not in environ}
+    made_up |= {name: value for name, value in _passed(compiled.policies.policies) if name not in environ}
     known = {**made_up, **environ, **spec.environment}
     deps = Deps(SystemClock(), Random(0), Offline(), known)  # noqa: S311 - it spreads load, it guards nothing
     registry = StagedRegistry(Extensions(deps), scene)
@@ -116,20 +116,20 @@ def _referred(sources: Sources) -> Iterator[tuple[str, str]]:
     declared = document.value.get("environment_variables")
     known = declared if isinstance(declared, dict) else {}
     for path, text in _texts(document.value, ()):
-        if REFERENCE.fullmatch(text) and path[-1] not in NEEDED and "extra_headers" not in path:
+        if REFERENCE.fullmatch(text) and path[-1] not in NEEDED and SENT.isdisjoint(path):
             continue  # what is not needed is null where it is not set
         for name in REFERENCE.findall(text):
             if name not in known:
-                address = path[-1] in ("api_base", "base_url")
+                address = path[-1] in ("api_base", "base_url", "target")
                 yield name, "http://unset.invalid/v1" if address else f"sk-unset-{name.lower()}-0123456789"
 
 
-def _passed(policies: Iterable[Policy]) -> Iterator[str]:
-    """Name what passages take from the environment beside their targets."""
-    for policy in policies:
-        sent = policy.passage()
-        for _, text in (*sent.headers, *sent.query) if sent is not None else ():
-            yield from REFERENCE.findall(text)
+def _passed(policies: Iterable[Policy]) -> Iterator[tuple[str, str]]:
+    """Name what passages take from the environment, each with a value that would do."""
+    for sent in filter(None, (policy.passage() for policy in policies)):
+        for _, text in (*sent.headers, *sent.query):
+            yield from ((name, f"unset-{name.lower()}") for name in REFERENCE.findall(text))
+        yield from ((name, "http://unset.invalid") for name in REFERENCE.findall(sent.target))
 
 
 def _texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -94,7 +94,7 @@ def asked_of(stage: Stage, case: Case) -> Asked:
     else:
         key, caller = stage.caller(case.caller)
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}", **case.headers}
-    return Asked(case.path, headers, case.body, case.clock, _call_id(case.name), case.upstream, caller)
+    return Asked(case.path, headers, case.body, case.clock, _call_id(case.name), case.upstream, caller, case.method)
 
 
 def _call_id(name: str) -> str:

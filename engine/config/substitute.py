@@ -11,8 +11,10 @@ from engine.config.problems import Findings, Path, kind_of_value
 
 REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 
-NEEDED = frozenset({"api_key", "key", "master_key", "api_base", "base_url"})
+NEEDED = frozenset({"api_key", "key", "master_key", "api_base", "base_url", "target"})
 """Fields whose loss would change whom we call or who may call."""
+SENT = frozenset({"extra_headers", "pass_through_endpoints"})
+"""Mappings of which nothing may be lost: what they hold is sent upstream."""
 
 
 class Environment:
@@ -61,7 +63,7 @@ class Environment:
         unset = f"environment variable {names} is not set"
         part = REFERENCE.fullmatch(text) is None
         in_force = path[0] in IN_FORCE and kind_at(path) is None
-        if in_force and (part or path[-1] in NEEDED or "extra_headers" in path):
+        if in_force and (part or path[-1] in NEEDED or not SENT.isdisjoint(path)):
             self.findings.error(path, f"{unset}: set it, or remove this line")
         else:
             self.findings.warning(path, f"{unset}, null is used: set it, or remove this line")

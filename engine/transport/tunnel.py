@@ -77,13 +77,11 @@ class TunnelConnection(Flow, asyncio.Protocol):
     def join(self, write: Callable[[bytes], bool], ended: Callable[[], None]) -> None:
         """Hand everything that comes to `write`."""
         self._write, self._ended = write, ended
-        kept, self._kept = self._kept, []
-        for data in kept:
-            self._hand_on(data)
+        kept, self._kept = b"".join(self._kept), []
+        if not kept or write(kept):
+            self.resume()
         if self._transport is None:
             ended()
-        elif not self._paused:
-            self.resume()
 
     def write(self, data: bytes) -> bool:
         """Send bytes; False asks to wait until `drained`."""
@@ -177,7 +175,7 @@ class TunnelConnection(Flow, asyncio.Protocol):
         if self._write is None:
             self._kept.append(data)
             self.pause()
-        elif data and not self._write(data):
+        elif not self._write(data):
             self.pause()
 
     def _answer(self) -> None:
