@@ -209,6 +209,9 @@ class Dialect(Protocol):
     def frame_usage(self, frame: Frame) -> tuple[Usage | None, bool]:
         """Read a frame's usage, and whether the frame says nothing else (and may be dropped)."""
 
+    def merged(self, earlier: Usage, later: Usage) -> Usage:
+        """Combine what two frames of one stream report; where every report is whole, that is the later."""
+
     def ends(self, frame: Frame) -> tuple[int, ...]:
         """Name the choices whose texts end with this frame; `EVERY` when the stream does."""
 

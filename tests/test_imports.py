@@ -23,6 +23,7 @@ PORTS = frozenset(
         "frames",
         "globs",
         "holdback",
+        "places",
         "policy",
         "prompts",
         "variables",
