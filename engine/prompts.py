@@ -1,7 +1,8 @@
-"""What OpenAI's formats ask: messages as plain text, and the names of tools."""
+"""What requests ask: messages as plain text, and the names of tools; what is not OpenAI's, the dialect reads."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -46,6 +47,11 @@ def _said(message: dict[str, Any]) -> str:
     functions = [call.get("function") for call in calls if isinstance(call, dict)]
     passed = [one["arguments"] for one in functions if isinstance(one, dict) and isinstance(one.get("arguments"), str)]
     return "\n".join(filter(None, (content, *passed)))
+
+
+def written(value: object) -> str:
+    """Write what is passed to a tool, or comes from one, as text: JSON unless it is text already."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def loose(found: object) -> list[Said]:
