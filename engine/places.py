@@ -51,6 +51,12 @@ def again(frame: Frame, body: Member) -> bytes:
     return event(body, frame.event, b"\r\n" if frame.raw.endswith(b"\r\n") else b"\n")
 
 
+def kind_of(body: Member) -> str:
+    """Read an event's `type`; whatever is none is empty."""
+    kind = body.get("type")
+    return kind if isinstance(kind, str) else ""
+
+
 def number(value: object, otherwise: int) -> int:
     """Read an index; whatever is none becomes `otherwise`."""
     return value if type(value) is int else otherwise

@@ -17,7 +17,7 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
-from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, number, objects, tokens
+from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, objects, tokens
 
 TYPES = {
     400: "invalid_request_error",
@@ -109,7 +109,7 @@ class Anthropic:
         """Name the one choice when a block stops: blocks follow each other; `EVERY` when the message does."""
         if not _END.search(frame.data):
             return ()
-        kind = decode(frame.data).get("type")
+        kind = kind_of(decode(frame.data))
         if kind == "content_block_stop":
             return (0,)
         return EVERY if kind in {"message_delta", "message_stop", "error"} else ()
@@ -130,7 +130,7 @@ class Anthropic:
         """End the message early: the block that is open, then the message."""
         last = decode(frame.data)
         ending = b""
-        if last.get("type") in {"content_block_start", "content_block_delta"}:
+        if kind_of(last) in {"content_block_start", "content_block_delta"}:
             ending = _event_of({"type": "content_block_stop", "index": number(last.get("index"), 0)})
         delta = {"stop_reason": REASONS.get(reason, reason), "stop_sequence": None}
         ending += _event_of({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 0}})
@@ -190,14 +190,14 @@ def _fresh(usage: Usage) -> int:
 
 def _places(body: Member) -> Iterator[Place]:
     """Find the text of a delta, or that with which a block begins."""
-    kind = body.get("type")
+    kind = kind_of(body)
     if kind == "content_block_delta":
         holder, named = inner(body, "delta"), _DELTAS
     elif kind == "content_block_start":
         holder, named = inner(body, "content_block"), _STARTS
     else:
         return
-    name, channel = named.get(str(holder.get("type")), ("", Channel.CONTENT))
+    name, channel = named.get(kind_of(holder), ("", Channel.CONTENT))
     if isinstance(holder.get(name), str):
         yield holder, name, TextSlot(channel, 0, number(body.get("index"), 0), holder[name])
 

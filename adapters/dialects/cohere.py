@@ -18,7 +18,7 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
-from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, number, objects, tokens
+from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, objects, tokens
 
 DONE = b"data: [DONE]\n\n"
 REASONS = {"length": "MAX_TOKENS", "content_filter": "ERROR", "stop": "COMPLETE"}
@@ -94,7 +94,7 @@ class Cohere:
             return EVERY
         if not _END.search(frame.data):
             return ()
-        kind = decode(frame.data).get("type")
+        kind = kind_of(decode(frame.data))
         return EVERY if kind == "message-end" else (0,) if kind in _ENDS else ()
 
     def texts(self, frame: Frame) -> tuple[TextSlot, ...]:
@@ -112,7 +112,7 @@ class Cohere:
     def finish(self, frame: Frame, reason: str) -> bytes:
         """End the message early: the text that is open, then the message."""
         last = decode(frame.data)
-        stop = _STOPS.get(str(last.get("type")), "")
+        stop = _STOPS.get(kind_of(last), "")
         ending = event({"type": stop, "index": number(last.get("index"), 0)}, stop) if stop else b""
         return ending + _message_end({"finish_reason": REASONS.get(reason, reason)})
 
@@ -187,7 +187,7 @@ def _usage(reported: Member) -> Usage | None:
 
 
 def _places(body: Member) -> Iterator[Place]:
-    kind = body.get("type")
+    kind = kind_of(body)
     index = number(body.get("index"), 0)
     message = inner(inner(body, "delta"), "message")
     if kind in {"content-delta", "content-start"}:
