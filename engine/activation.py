@@ -40,8 +40,6 @@ TAGGED = frozenset({"tags", "metadata", "litellm_metadata"})
 """Members that may hold tags."""
 BODIES = frozenset({"messages", "prompt", "input"})
 """The members that a prompt is in, one of them."""
-PROMPTS = BODIES | {"instructions"}
-"""The members that hold all that a prompt says."""
 NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
 

@@ -19,6 +19,7 @@ from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, LitellmP
 from engine.contracts import Registry, Target, Timeouts
 from engine.governing import PolicySet
 from engine.headers import deployment_head
+from engine.passages import Passages, Passing, own
 from engine.pricing import Price, Prices, agrees, custom
 from engine.snapshot import Deployment, ModelGroup, Settings, Snapshot, Wildcard
 
@@ -60,7 +61,8 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     wildcards: list[Wildcard] = []
     yield from builder.models(groups, wildcards)
     aliases, hidden = builder.aliases()
-    snapshot = Snapshot(revision, _settings(builder.spec), groups, wildcards, aliases, hidden, policies)
+    passages = Passages(builder.passages(policies)) if policies is not None else None
+    snapshot = Snapshot(revision, _settings(builder.spec), groups, wildcards, aliases, hidden, policies, passages)
     builder.check_aliases(snapshot, aliases)
     builder.check_targets(snapshot)
     callers = []
@@ -103,6 +105,24 @@ class Builder:
             if isinstance(target, GroupAlias) and target.hidden:
                 hidden.add(alias)
         return aliases, hidden
+
+    def passages(self, policies: PolicySet) -> Iterator[Passing]:
+        """Compile the policies that pass requests on; two of one path are an error."""
+        environ = {**self.registry.environ, **self.spec.environment}
+        taken: dict[str, str] = {}
+        for policy in policies.policies:
+            sent = policy.passage()
+            if sent is None:
+                continue
+            holder = taken.setdefault(sent.path, policy.head.place)
+            if holder != policy.head.place or own(sent.path):
+                whose = f"that of {holder}" if holder != policy.head.place else "one of the gateway's own"
+                self.problems.append(Problem("error", _mark(policy.head.place), "path", f"`{sent.path}` is {whose}"))
+                continue
+            try:
+                yield Passing(policy, sent, self.registry, environ)
+            except ValueError as error:
+                self.problems.append(Problem("error", _mark(policy.head.place), policy.head.name, str(error)))
 
     def check_aliases(self, snapshot: Snapshot, aliases: Mapping[str, str]) -> None:
         """Report aliases of models that do not exist."""

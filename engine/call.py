@@ -147,14 +147,21 @@ class Caller:
 
 
 class Route:
-    """One inference route: what it does and in which dialect it is spoken."""
+    """One route of traffic for models: what it does and in which dialect it is spoken.
 
-    __slots__ = ("dialect", "operation", "path")
+    `tunnels` tells that it grants WebSocket, `passes` that its requests go on as they come (`engine/passages.py`).
+    """
 
-    def __init__(self, path: str, operation: str, dialect: Dialect) -> None:
+    __slots__ = ("dialect", "operation", "passes", "path", "tunnels")
+
+    def __init__(
+        self, path: str, operation: str, dialect: Dialect, *, passes: bool = False, tunnels: bool = False
+    ) -> None:
         self.path = path
         self.operation = operation
         self.dialect = dialect
+        self.passes = passes
+        self.tunnels = tunnels
 
     def __repr__(self) -> str:
         return f"<Route {self.path} {self.operation}>"

@@ -14,10 +14,9 @@ thread, which the interpreter interrupts every half millisecond.
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -33,6 +32,10 @@ from engine.expr.program import ERRORS
 from engine.expr.values import EvaluationError, LimitError
 from engine.governing import LONG, Bound, Judged, Plan
 from engine.policy import Action, Direction, Edit, Effect, Expression, Policy, Rule
+from engine.wording import explained, message, without_place
+
+if TYPE_CHECKING:
+    from engine.passages import Passing
 
 log = structlog.get_logger("interlock")
 
@@ -40,10 +43,7 @@ OF_OBJECTS = frozenset({"chat", "responses", "messages"})
 """Routes whose prompts are lists of objects; elsewhere they may be lists of anything."""
 ELEMENTS = 4096
 """Elements that are counted; a body with more is taken to be made of nothing else."""
-SHOWN = 1000
-"""Characters of a computed message."""
 _PRECEDENCE = tuple(Effect)
-_PLACE = re.compile(r" at [^()]+?(?=, \d+:\d+\))")
 
 
 async def check(call: Call) -> None:
@@ -52,7 +52,25 @@ async def check(call: Call) -> None:
     policies = call.snapshot.policies
     if not policies.policies:
         return
-    plan = policies.plan(call.caller, call.route.operation, call.model, call.group)
+    await _settle(call, policies.plan(call.caller, call.route.operation, call.model, call.group))
+
+
+def judged(call: Call) -> bool:
+    """Tell whether policies must see the body of a request that goes on as it came: its content, or the model that it names."""
+    policies = call.snapshot.policies
+    return policies.chooses_models or policies.plan(call.caller, call.route.operation, call.model, None).needs.body()
+
+
+async def check_passed(call: Call, passing: Passing) -> None:
+    """Decide about a request that goes on as it came; raises PolicyError, also where the passage is not for the caller."""
+    plan = call.snapshot.policies.plan(call.caller, call.route.operation, call.model, None)
+    if passing.policy not in plan.policies:
+        raise PolicyError(403, "policy_denied", f"`{passing.path}` is not for this key; ask an administrator")
+    await _settle(call, plan)
+
+
+async def _settle(call: Call, plan: Plan) -> None:
+    """Decide on the loop what is certain to be short, the rest aside."""
     if not plan.policies:
         return
     size = call.body_size
@@ -91,9 +109,9 @@ def decide(call: Call, plan: Plan) -> None:
 
 def _decided(call: Call, decision: Decision) -> None:
     plan = decision.plan
-    if plan.routing:
+    if call.group is not None and plan.routing:
         plan = _routed(call, decision)
-    elif plan.routed:
+    elif call.group is not None and plan.routed:
         direct(call, None)
     rules = plan.plain
     if plan.needles and (rules := plan.left(call)) is not plan.plain:
@@ -207,11 +225,11 @@ class _Verdict:
                     self.unmet.append(bound)
             else:
                 told.append(Outcome(bound.name, "match" if said else "miss"))
-                self.refusals.append(_refused(bound, _message(bound, activation, policy)))
+                self.refusals.append(_refused(bound, message(bound, activation, policy)))
 
     def _erred(self, bound: Bound, error: BaseException) -> None:
         rule, policy = bound.rule, bound.policy
-        what = _explained(rule.expression, error)
+        what = explained(rule.expression, error)
         self.decision.outcomes.append(Outcome(bound.name, "error", what))
         if rule.effect is Effect.ALLOW:
             self.unmet.append(bound)
@@ -219,7 +237,7 @@ class _Verdict:
         if policy.head.ignore_errors and not (rule.effect is Effect.DENY and isinstance(error, LimitError)):
             return
         self.refusals.append(
-            _refused(bound, f"policy `{policy.head.name}` could not be evaluated: {_without_place(what)}")
+            _refused(bound, f"policy `{policy.head.name}` could not be evaluated: {without_place(what)}")
         )
 
 
@@ -312,19 +330,19 @@ class Variables(dict[str, Any]):
         except LimitError:
             raise
         except ERRORS as error:
-            raise EvaluationError(f"variable `{name}`: {_explained(expression, error)}") from error
+            raise EvaluationError(f"variable `{name}`: {explained(expression, error)}") from error
         return value
 
 
 def _failed(policy: Policy, decision: Decision, error: BaseException, expression: Expression | None = None) -> None:
     """Act on an error outside a rule; raises PolicyError unless the policy ignores errors."""
     head = policy.head
-    what = _explained(expression, error)
+    what = explained(expression, error)
     decision.outcomes.append(Outcome(head.name, "error", what))
     denies = isinstance(error, LimitError) and any(rule.effect is Effect.DENY for rule in policy.rules())
     if head.ignore_errors and not denies:
         return
-    said = f"policy `{head.name}` could not be evaluated: {_without_place(what)}"
+    said = f"policy `{head.name}` could not be evaluated: {without_place(what)}"
     if head.action is Action.DENY:
         decision.determining = [head.name]
         raise PolicyError(403, "policy_denied", said)
@@ -357,31 +375,3 @@ def _rank(refusal: _Refusal, plan: Plan) -> tuple[int, int]:
     if refusal.rule is None:
         return 0, -1
     return _PRECEDENCE.index(refusal.rule.effect), plan.named.index(refusal.name)
-
-
-def _message(bound: Bound, activation: Activation, policy: Policy) -> str:
-    """Return what a rule says to the caller; a message that cannot be computed gives way to the plain one."""
-    rule = bound.rule
-    if rule.says is None:
-        return rule.message
-    try:
-        said = str(rule.says.program.evaluate(activation))
-    except ERRORS as error:
-        log.warning("message not computed", policy=policy.head.name, reason=_explained(rule.says, error))
-        return rule.message
-    return "".join(character if character.isprintable() else " " for character in said[:SHOWN])
-
-
-def _without_place(what: str) -> str:
-    """Leave out the file: callers hear of the policy, the log and the record say where it is written."""
-    return _PLACE.sub("", what)
-
-
-def _explained(expression: Expression | None, error: BaseException) -> str:
-    """Say what went wrong and where, without any value."""
-    notes = getattr(error, "__notes__", ())
-    if notes:
-        return str(notes[0])
-    if expression is not None:
-        return expression.explained(error)
-    return str(error) if isinstance(error, EvaluationError | LimitError) else "an expression has no value here"

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from engine.call import Call, Usage
 from engine.errors import GatewayError
+from engine.outbound import Address, Http, HttpRequest, Origin, Pieces, Timeouts, Tunnel, Upload, Upstream, address
 
 if TYPE_CHECKING:
     from engine.body import Members
     from engine.policy import Policy
+
+__all__ = [
+    "EVERY", "Address", "Arrival", "Channel", "Claim", "Clock", "Counters", "Deps", "Dialect", "Endpoint", "Frame", "Hold", "HoldId", "Http",
+    "HttpRequest", "Origin", "Pieces", "Provider", "Random", "Refused", "Registry", "Reply", "Sink", "Source", "Target",
+    "TextGuard", "TextSlot", "Timeouts", "Tunnel", "Upload", "Upstream", "address",
+]  # fmt: skip
 
 # --- the outside world, injectable -------------------------------------------------------------------------------
 
@@ -36,88 +43,6 @@ class Random(Protocol):
 
     def random(self) -> float:
         """Draw from [0, 1)."""
-
-
-# --- outbound HTTP -----------------------------------------------------------------------------------------------
-
-
-class Origin(NamedTuple):
-    """Where connections are pooled: one server under one identity."""
-
-    scheme: str
-    host: str
-    port: int
-    allow_link_local: bool = False
-
-
-class Timeouts(NamedTuple):
-    """Seconds an exchange may take: to connect, to the first byte of the answer, between bytes, in all."""
-
-    connect: float = 10.0
-    first_byte: float = 600.0
-    idle: float = 600.0
-    total: float = 6000.0
-
-
-Pieces = Sequence[bytes | memoryview]
-"""A body as the pieces it consists of: large parts stay where they are and are never copied together."""
-
-
-class HttpRequest:
-    """One outbound request: `head` holds the header lines (`name: value CRLF`) but Content-Length, which is ours."""
-
-    __slots__ = ("body", "head", "method", "origin", "target", "timeouts")
-
-    def __init__(self, origin: Origin, target: bytes, head: bytes, body: Pieces, timeouts: Timeouts) -> None:
-        self.origin = origin
-        self.method = b"POST"
-        self.target = target
-        self.head = head
-        self.body = body
-        self.timeouts = timeouts
-
-
-class Upstream(Protocol):
-    """One answer on its way: status and headers are there, the body follows.
-
-    Header names are lower case. Either `read` or `pump` takes the body; `close` ends the exchange in any state, and
-    is what frees the connection (kept when the body was read to its end, else cut at once).
-    """
-
-    status: int
-
-    @property
-    def headers(self) -> Sequence[tuple[bytes, bytes]]:
-        """Return names and values, in the order they came."""
-
-    async def read(self, limit: int) -> bytes | None:
-        """Return the whole body, or None once it exceeds `limit` bytes; `pump` then still delivers all of it.
-
-        Raises UpstreamError when the body breaks off or a time limit passes.
-        """
-
-    async def pump(self, write: Callable[[bytes], bool], drain: Callable[[], Awaitable[None]]) -> None:
-        """Hand every piece to `write` as it arrives, without a task or timer per piece.
-
-        When `write` answers False, nothing more is read until `drain()` returns. Raises as `read`.
-        """
-
-    def close(self) -> None:
-        """End the exchange; idempotent."""
-
-
-class Http(Protocol):
-    """One outbound client with limits and an address guard, shared by everything that calls out."""
-
-    async def send(self, request: HttpRequest) -> Upstream:
-        """Send and wait for the answer's head.
-
-        Raises UpstreamError (502 unreachable or garbage, 504 timeout, 503 too many waiting); `sent` is False
-        when not one byte went out.
-        """
-
-    async def close(self) -> None:
-        """Close every connection."""
 
 
 # --- providers ---------------------------------------------------------------------------------------------------
@@ -196,6 +121,8 @@ class Dialect(Protocol):
 
     usage_pattern: re.Pattern[bytes]
     """What every frame with usage contains: bytes without a match are never decoded for it."""
+    asks: frozenset[str]
+    """The members of a request that hold all that its prompt says."""
 
     def prompt(self, members: Members) -> list[dict[str, str]]:
         """List what a request asks, as messages of `role` and `content`, the content always text."""
@@ -277,8 +204,8 @@ class Reply(Protocol):
     def send(self, status: int, headers: bytes, body: bytes) -> None:
         """Write a whole answer in one piece."""
 
-    def start(self, status: int, headers: bytes) -> None:
-        """Write the head of an answer whose length nobody knows."""
+    def start(self, status: int, headers: bytes, length: int | None = None) -> None:
+        """Write the head of an answer; None where nobody knows its length, -1 where there is no body to come."""
 
     def write(self, data: bytes) -> bool:
         """Write a piece of the body; False asks to `drain` before the next."""
@@ -288,6 +215,23 @@ class Reply(Protocol):
 
     def end(self) -> None:
         """Write the end of a body that `start` began."""
+
+
+class Arrival(Source, Reply, Upload, Protocol):
+    """A request that can go on as it came, and the way back to its client."""
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether the client offers WebSocket."""
+
+    def here(self) -> bytes | None:
+        """Return the whole body, as it came, if it has arrived."""
+
+    async def whole(self, limit: int) -> bytes:
+        """Wait for the whole body, decoded, whatever it is of; raises as `read`."""
+
+    async def join(self, tunnel: Tunnel, headers: bytes) -> None:
+        """Grant the client's offer and carry bytes both ways until either side ends."""
 
 
 # --- money and limits --------------------------------------------------------------------------------------------
@@ -377,6 +321,10 @@ class Deps(NamedTuple):
 
 class Registry(Protocol):
     """Extensions by kind and name, imported on first use; each raises LookupError with a suggestion."""
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Return the environment that extensions see."""
 
     def provider(self, name: str) -> Provider:
         """Return a provider, by the prefix of a model string."""

@@ -25,6 +25,11 @@ class Extensions:
         self._providers: dict[str, Provider] = {}
         self._dialects: dict[str, Dialect] = {}
 
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Return the environment that extensions see."""
+        return self._deps.environ
+
     def provider(self, name: str) -> Provider:
         """Return a provider, by the prefix of a model string."""
         if name not in self._providers:

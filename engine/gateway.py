@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from engine.call import Call
-from engine.check import check
-from engine.contracts import Reply
+from engine.check import check, check_passed, judged
+from engine.contracts import Arrival, Reply
 from engine.forward import Forwarder
 from engine.identity import Identity
+from engine.passages import Passing, cross
+from engine.passing import Passer
 from engine.receive import Receiver
 from engine.record import Recorder
 from engine.routing import route
@@ -15,11 +17,14 @@ from engine.routing import route
 class Gateway:
     """Carries calls, over the parts it is given."""
 
-    def __init__(self, identity: Identity, receiver: Receiver, forwarder: Forwarder, recorder: Recorder) -> None:
+    def __init__(
+        self, identity: Identity, receiver: Receiver, forwarder: Forwarder, recorder: Recorder, passer: Passer
+    ) -> None:
         self.identity = identity
         self.receiver = receiver
         self.forwarder = forwarder
         self.recorder = recorder
+        self.passer = passer
 
     async def handle(self, call: Call, reply: Reply) -> None:
         """Carry one call from arrival to its last byte; raises GatewayError while nothing has been sent."""
@@ -30,3 +35,14 @@ class Gateway:
             await check(call)  # access rules, tag routing, transforms
             async with self.forwarder.forward(call) as answer:  # per attempt: pick a deployment, reserve, send
                 await answer.relay(reply, call.guards)  # bytes out; back-pressure and disconnect surface here
+
+    async def pass_through(self, call: Call, passing: Passing, arrival: Arrival) -> None:
+        """Carry one request that goes on as it comes; raises GatewayError while nothing has been sent."""
+        with self.recorder.recorded(call):
+            cross(call, passing)  # path and method are what the passage takes
+            if passing.auth:
+                await self.identity.identify_passed(call, passing.key_header)
+            held = await self.receiver.look(call, arrival, judged=judged(call))
+            await check_passed(call, passing)  # whom it is for, rules, transforms
+            async with self.passer.forward(call, passing, arrival, held) as answer:
+                await answer.relay(arrival)  # as it came; back-pressure and disconnect surface here

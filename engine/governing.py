@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 from msgspec import Raw
 
-from engine.activation import PROMPTS, Activation, Needs
+from engine.activation import Activation, Needs
 from engine.alike import ALIKE, Alike, Key
 from engine.call import Call, Caller
 from engine.index import Index
@@ -147,7 +147,7 @@ class Plan:
         if call.body_size > SHORT:
             return self.plain
         members = call.members
-        for name in PROMPTS & members.keys():
+        for name in call.route.dialect.asks & members.keys():
             text = bytes(members[name])
             # A byte is found ten times faster than a text, and a rare one is seldom there.
             if text.find(BACKSLASH) >= 0 and b"\\u" in text:
@@ -220,6 +220,8 @@ class PolicySet:
         self.index = index or Index(self.policies)
         self._plans: dict[tuple[Caller | None, str, str], Plan] = {}
         self.log = _log(self.policies)
+        self.chooses_models = any(policy.head.match.models for policy in self.policies)
+        """Whether the model that a call names decides which policies govern it."""
 
     @property
     def digest(self) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from engine import __version__
 from engine.call import Answered, Call
-from engine.snapshot import Deployment
 
 DROPPED = frozenset(
     {
@@ -64,21 +63,34 @@ def deployment_head(deployment_id: str, api_base: str, group: str) -> bytes:
     )
 
 
-def answer_head(
-    call: Call, deployment: Deployment, upstream: Sequence[tuple[bytes, bytes]], spent: int, now: float
-) -> bytes:
+def answer_head(call: Call, upstream: Sequence[tuple[bytes, bytes]], spent: int, now: float) -> bytes:
     """Write the header lines of an answer; `spent` is the key's spend before this call, in nano-dollars."""
-    usage = call.usage
+    return _own_head(call, spent, now) + provider_lines(upstream)
+
+
+def passed_head(call: Call, upstream: Sequence[tuple[bytes, bytes]], spent: int, now: float) -> bytes:
+    """Write the header lines of an answer that goes on as it came: the upstream's under their own names, and ours."""
+    passed = b"".join(b"%b: %b\r\n" % pair for pair in upstream if pair[0] not in DROPPED)
+    return passed + _own_head(call, spent, now)
+
+
+def switched_head(call: Call, upstream: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Write the header lines that grant an offer of WebSocket, as the upstream granted it."""
+    granted = b"".join(b"%b: %b\r\n" % pair for pair in upstream if pair[0].startswith(b"sec-websocket-"))
+    return b"upgrade: websocket\r\nconnection: Upgrade\r\n" + granted + decision_head(call)
+
+
+def _own_head(call: Call, spent: int, now: float) -> bytes:
+    usage, deployment = call.usage, call.deployment
     cost = usage.cost if usage is not None else None
     micros = int((now - call.arrived) * 1_000_000)
     own = max(0, micros - int(call.upstream_seconds * 1_000_000))
     dollars, nano = divmod(spent + (cost or 0), NANO)
     head = _ANSWER % (
-        deployment.head, decision_head(call), call.id.encode(), dollars, nano, micros // 1000, micros % 1000, own // 1000, own % 1000, call.attempt - 1,
+        deployment.head if deployment is not None else b"", decision_head(call), call.id.encode(), dollars, nano, micros // 1000,
+        micros % 1000, own // 1000, own % 1000, max(0, call.attempt - 1),
     )  # fmt: skip
-    if cost is not None:
-        head += b"x-litellm-response-cost: %d.%09d\r\n" % divmod(cost, NANO)
-    return head + provider_lines(upstream)
+    return head if cost is None else head + b"x-litellm-response-cost: %d.%09d\r\n" % divmod(cost, NANO)
 
 
 def decision_head(call: Call) -> bytes:

@@ -7,6 +7,7 @@ but this file reads them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from urllib.parse import parse_qsl
 
 from engine.call import Call, Caller, Headers
 from engine.directory import Directory, digest
@@ -34,12 +35,17 @@ class Identity:
         """Set `call.caller`; raises ClientError 401 for a missing, unknown, expired or blocked key."""
         call.caller = self.admit(call.headers, call.snapshot.settings.key_header, call.address)
 
-    def admit(self, headers: Mapping[str, str], key_header: str, address: str) -> Caller:
-        """Return the caller that these headers name; raises ClientError 401, or 429 after too many refusals."""
-        caller = self.directory.known(key_hash(headers, key_header))
+    async def identify_passed(self, call: Call, key_header: str) -> None:
+        """Set `call.caller` of a request that goes on as it came: its key may stand in its query, too."""
+        header = key_header or call.snapshot.settings.key_header
+        call.caller = self.admit(call.headers, header, call.address, _in_query(call.source.target))
+
+    def admit(self, headers: Mapping[str, str], key_header: str, address: str, spare: str = "") -> Caller:
+        """Return the caller that these headers name, else the `spare` key; raises ClientError 401, or 429 after too many refusals."""
+        caller = self.directory.known(key_hash(headers, key_header) or (digest(spare) if spare else ""))
         if caller is None:
             self._count(address)
-            raise _unknown(credential(headers, key_header))
+            raise _unknown(credential(headers, key_header) or spare)
         if caller.blocked or caller.team_blocked:
             self._count(address)
             what = "key" if caller.blocked else f"team `{caller.team}`"
@@ -61,6 +67,12 @@ class Identity:
             )
             error.retry_after = 1
             raise error
+
+
+def _in_query(target: str) -> str:
+    """Return the key that a target carries, as Google's clients send theirs."""
+    query = target.partition("?")[2]
+    return next((value for name, value in parse_qsl(query, max_num_fields=100) if name == "key"), "") if query else ""
 
 
 def key_hash(headers: Mapping[str, str], key_header: str) -> str:

@@ -34,6 +34,7 @@ from engine.identity import Identity
 from engine.ledger import Ledger
 from engine.metrics import Metrics
 from engine.outside import SystemClock
+from engine.passing import Passer
 from engine.pricing import Prices
 from engine.receive import Receiver
 from engine.record import Recorder
@@ -69,8 +70,9 @@ class Instance:
         sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})
         self.recorder = Recorder(self.ledger, self.metrics, self.receiver, clock.monotonic, (sink,))
         self.gateway = Gateway(
-            self.identity, self.receiver, Forwarder(self.ledger, chance, clock.monotonic), self.recorder
-        )
+            self.identity, self.receiver, Forwarder(self.ledger, chance, clock.monotonic), self.recorder,
+            Passer(self.http, self.ledger, self.prices, clock.monotonic),
+        )  # fmt: skip
         self.inference = Inference(self.gateway, self.registry, lambda: self.snapshot, clock)
         self.reloader = Reloader(settled.sources, settled.spec.files, self._apply, self.metrics)
         self.limits = Limits()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clocks
 
-from engine.contracts import HttpRequest, Upstream
+from engine.contracts import HttpRequest, Tunnel, Upstream
 from engine.errors import UpstreamError
 
 
@@ -20,7 +20,15 @@ class Offline:
 
     async def send(self, request: HttpRequest) -> Upstream:
         """Refuse."""
-        raise UpstreamError(502, "upstream_unreachable", f"`{request.origin.host}` is not called from here", sent=False)
+        raise _not_from_here(request)
+
+    async def tunnel(self, request: HttpRequest) -> Tunnel:
+        """Refuse."""
+        raise _not_from_here(request)
 
     async def close(self) -> None:
         """Do nothing: nothing is open."""
+
+
+def _not_from_here(request: HttpRequest) -> UpstreamError:
+    return UpstreamError(502, "upstream_unreachable", f"`{request.origin.host}` is not called from here", sent=False)

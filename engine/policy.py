@@ -30,6 +30,7 @@ ROUTES = (
     "moderations",
     "rerank",
     "messages",
+    "realtime",
     "pass-through",
 )
 """What a call can be for: the values of `request.route` and `match.routes`."""
@@ -117,6 +118,27 @@ class Direction(NamedTuple):
     else_all: bool = False
 
 
+class Passage(NamedTuple):
+    """Requests under a path that go on to another server as they come; texts may hold `os.environ/NAME`.
+
+    `forward` names the client's headers that go on, None for all; `timeout` is in seconds, 0 for the usual. `cost` is in USD.
+    """
+
+    path: str
+    target: str
+    subpaths: bool = True
+    methods: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    forward: tuple[str, ...] | None = ()
+    query: tuple[tuple[str, str], ...] = ()
+    merge_query: bool = True
+    auth: bool = True
+    key_header: str = ""
+    cost: Expression | None = None
+    timeout: float = 0.0
+    allow_link_local: bool = False
+
+
 class Edit(NamedTuple):
     """One change of a request member; `path` leads into it, no `value` (`REMOVED`) takes it away."""
 
@@ -182,6 +204,9 @@ class Reader(Protocol):
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Read true or false."""
+
+    def is_flag(self, name: str) -> bool:
+        """Tell whether a field is written as true or false, where it may be something else as well."""
 
     def number(self, name: str, default: float = 0.0, *, least: float = 0.0, most: float = float("inf")) -> float:
         """Read a number within bounds."""
@@ -267,6 +292,10 @@ class Policy:
         """Say what to change of a request's members."""
         del activation
         return ()
+
+    def passage(self) -> Passage | None:
+        """Say which requests go on to another server as they come."""
+        return None
 
     def log(self) -> Log | None:
         """Say how calls are recorded."""

@@ -11,7 +11,8 @@ import msgspec
 
 from engine import body
 from engine.call import Call
-from engine.errors import InternalError, invalid_request
+from engine.contracts import Arrival
+from engine.errors import ClientError, InternalError, invalid_request
 
 HELD = 256 * 1024 * 1024
 """Bytes of request bodies that all calls together may hold."""
@@ -65,6 +66,11 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class _Named(msgspec.Struct):
+    model: str | None = None
+
+
+_named = msgspec.json.Decoder(_Named).decode
 _options = msgspec.json.Decoder(_StreamOptions).decode
 
 
@@ -87,6 +93,26 @@ class Receiver:
         call.members = body.read(data) if len(data) < ASIDE else await asyncio.to_thread(body.read, data)
         read_members(call)
 
+    async def look(self, call: Call, arrival: Arrival, *, judged: bool) -> bytes | None:
+        """Return the body of a request that goes on as it came, None while it is still on its way and nobody reads it.
+
+        One that policies judge is waited for, decoded and read: sets `members` and `model`. Raises as `receive`.
+        """
+        encoded = "content-encoding" in call.headers
+        data = None if judged and encoded else arrival.here()
+        if data is None:
+            if not judged:
+                return None
+            data = await arrival.whole(min(call.snapshot.settings.max_request_bytes, self._bound - self.held))
+            if encoded:
+                call.headers = {name: value for name, value in call.headers.items() if name != "content-encoding"}
+        self.hold(call, len(data))
+        if judged and data:
+            call.members = await _judged(data, call.headers.get("content-type", "application/json"))
+        if data and not call.model:
+            call.model = call.model_asked = named_model(data)
+        return data
+
     def hold(self, call: Call, size: int) -> None:
         """Count a body until `release`."""
         call.body_size = size
@@ -96,6 +122,24 @@ class Receiver:
         """Stop counting a call's body."""
         self.held -= call.body_size
         call.body_size = 0
+
+
+async def _judged(data: bytes, kind: str) -> body.Members:
+    """Read a body that policies judge: what claims to be JSON must be, what is not has no members."""
+    try:
+        return body.read(data) if len(data) < ASIDE else await asyncio.to_thread(body.read, data)
+    except ClientError:
+        if "json" in kind.lower():
+            raise
+        return {}
+
+
+def named_model(data: bytes) -> str:
+    """Return the model that a JSON object names, empty where it is none or names none."""
+    try:
+        return _named(data).model or ""
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def read_members(call: Call) -> None:

@@ -24,6 +24,8 @@ HELD = 8 * 1024 * 1024
 """Bytes of an answer that are held to be counted before its headers go out."""
 TAIL = 64 * 1024
 """Bytes kept of the end of a larger answer, where its usage stands."""
+UNBUFFERED = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
+"""What keeps proxies on the way to a client from holding a stream up."""
 _USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
 
 
@@ -69,14 +71,14 @@ class Answer:
                 return True
             if not call.first_byte:
                 call.first_byte = monotonic()
-                reply.start(upstream.status, self._head())
+                reply.start(upstream.status, self._head() + UNBUFFERED)
             return reply.write(out)
 
         try:
             await upstream.pump(write, reply.drain)
             tail = relay.end()
             if not reply.started:
-                reply.start(upstream.status, self._head())
+                reply.start(upstream.status, self._head() + UNBUFFERED)
             if tail:
                 reply.write(tail)
         except UpstreamError as error:
@@ -107,7 +109,7 @@ class Answer:
     def _head(self) -> bytes:
         call = self._call
         spent = self._ledger.spent(call.caller.key_hash) if call.caller is not None else 0
-        return answer_head(call, self._deployment, self._upstream.headers, spent, self._monotonic())
+        return answer_head(call, self._upstream.headers, spent, self._monotonic())
 
 
 class Large:

@@ -15,6 +15,7 @@ from engine.contracts import Endpoint
 from engine.governing import PolicySet
 
 if TYPE_CHECKING:
+    from engine.passages import Passages
     from engine.pricing import Price
 
 CONCRETE = 4096
@@ -137,15 +138,17 @@ class Snapshot:
     """Everything decided at load, at one revision."""
 
     __slots__ = (
-        "_concrete", "groups", "head", "hidden", "names", "policies", "revision", "settings", "wildcards",
+        "_concrete", "groups", "head", "hidden", "names", "passages", "policies", "revision", "settings", "wildcards",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - one for each part of a configuration
         self, revision: int, settings: Settings, groups: Iterable[ModelGroup] = (), wildcards: Iterable[Wildcard] = (),
         aliases: Mapping[str, str] | None = None, hidden: Iterable[str] = (), policies: PolicySet | None = None,
+        passages: Passages | None = None,
     ) -> None:  # fmt: skip
         self.revision = revision
         self.policies = policies or PolicySet()
+        self.passages = passages
         self.head = (
             f"x-interlock-revision: {'-'.join(filter(None, (str(revision), self.policies.digest)))}\r\n".encode()
         )

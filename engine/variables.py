@@ -64,6 +64,13 @@ CHANGE = Schema({**ALWAYS, "metadata": OPEN}, _LATER)
 ROUTED = Schema({**ALWAYS, "metadata": OPEN, "backend": _BACKEND}, _LATER)
 """What may be read once a deployment is chosen, as records are."""
 
+_RESPONSE = record(code=INT, headers=map_of(STRING, STRING), body=DYN)
+ANSWERED = Schema(
+    {**ALWAYS, "metadata": OPEN, "response": _RESPONSE},
+    {name: why for name, why in _LATER.items() if name != "response"},
+)
+"""What may be read once an upstream has answered; `response.body` is null unless it is JSON."""
+
 
 def with_variables(schema: Schema, declared: Mapping[str, Type]) -> Schema:
     """Add a policy's own variables, as fields of `variables`."""

@@ -46,6 +46,7 @@ class OpenAI:
     """The dialect of `/v1/chat/completions`, `/v1/completions` and `/v1/embeddings`."""
 
     usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
+    asks = frozenset({"messages", "prompt", "input"})
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: a chat's messages, else the texts of `prompt` or `input`."""

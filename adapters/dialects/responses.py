@@ -52,6 +52,7 @@ class Responses:
     """The dialect of `/v1/responses`."""
 
     usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
+    asks = frozenset({"input", "instructions"})
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the instructions, then the texts and messages of `input`, outputs of tools among them."""

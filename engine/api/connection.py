@@ -18,7 +18,8 @@ from collections import deque
 import httptools
 
 from engine.api.exchange import Exchange
-from engine.api.heads import HEAD_LIMIT, Heads
+from engine.api.heads import HEAD_LIMIT
+from engine.api.outflow import Outflow
 from engine.api.server import Server
 from engine.call import Headers, Route
 from engine.template import LastHead
@@ -32,7 +33,7 @@ Seen = tuple[str, str, Headers, Route, str]
 _BUFFER = memoryview(bytearray(256 * 1024))
 
 
-class Connection(Heads, asyncio.BufferedProtocol):
+class Connection(Outflow, asyncio.BufferedProtocol):
     """One client's socket."""
 
     __slots__ = (
@@ -40,29 +41,26 @@ class Connection(Heads, asyncio.BufferedProtocol):
         "_begun",
         "_body_since",
         "_busy",
-        "_drained",
         "_handing_over",
         "_head",
         "_head_bytes",
         "_last_head",
+        "_offer",
         "_offered",
         "_parser",
-        "_paused_since",
         "_queue",
         "_reading",
         "_server",
         "_since",
         "_stopped",
         "_task",
-        "loop",
         "peer",
         "port",
     )
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
+        super().__init__(loop)
         self._server = server
-        self.loop = loop
         self.peer = ""
         self.port = 0
         self._parser = httptools.HttpRequestParser(self)
@@ -70,6 +68,8 @@ class Connection(Heads, asyncio.BufferedProtocol):
         self._head: list[bytes] = []
         self._head_bytes = 0
         self._offered = False
+        self._offer: tuple[Exchange, Route, str] | None = None
+        """A request to speak WebSocket, which its route may grant."""
         self._begun = False
         self._handing_over = False
         self._reading: Exchange | None = None
@@ -79,8 +79,6 @@ class Connection(Heads, asyncio.BufferedProtocol):
         self._asked: asyncio.Future[None] | None = None
         """What the task waits for between two requests."""
         self._stopped = False
-        self._drained: asyncio.Future[None] | None = None
-        self._paused_since = 0.0
         self._since = loop.time()
         self._body_since = 0.0
 
@@ -96,25 +94,6 @@ class Connection(Heads, asyncio.BufferedProtocol):
     def idle(self) -> bool:
         """Whether no request is under way."""
         return not self._busy and not self._head_bytes
-
-    # --- for the exchange ---
-
-    def write(self, data: bytes) -> bool:
-        """Write bytes; False when the client should be waited for. A client that has gone takes everything."""
-        if self._transport is None:
-            return True
-        self._transport.write(data)
-        return self._drained is None
-
-    async def drain(self) -> None:
-        """Wait until the client has taken enough."""
-        if self._drained is not None:
-            await self._drained
-
-    def close(self) -> None:
-        """Close the connection once what was written is out."""
-        if self._transport is not None:
-            self._transport.close()
 
     # --- for Limits ---
 
@@ -145,23 +124,15 @@ class Connection(Heads, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Parse what came."""
-        if not self._stopped:
+        if self.tunnel is not None:
+            if not self.tunnel.write(bytes(_BUFFER[:nbytes])):
+                self.pause()
+        elif not self._stopped:
             self._take(_BUFFER[:nbytes])
 
     def eof_received(self) -> bool:
         """Take the end of what a client says for its leaving: nothing else tells that it has gone."""
         return False
-
-    def pause_writing(self) -> None:
-        """Note that the client is slow."""
-        self._drained = self.loop.create_future()
-        self._paused_since = self.loop.time()
-
-    def resume_writing(self) -> None:
-        """Note that it has caught up."""
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel what was done for a client that has gone."""
@@ -199,6 +170,8 @@ class Connection(Heads, asyncio.BufferedProtocol):
             raise ValueError("not HTTP/1")
         if self._parser.should_upgrade():
             self._offered = True
+            if found[0].tunnels and self._begun and self.headers.get("upgrade", "").lower() == "websocket":
+                self._offer = (Exchange(self, method, target, self.headers), *found)
             raise _StopError
         exchange = self._reading = Exchange(self, method, target, self.headers)
         if version == "1.0":
@@ -253,6 +226,8 @@ class Connection(Heads, asyncio.BufferedProtocol):
         """Go on where the parser stopped: at a request for the application, an offer, or at what is not HTTP."""
         if self._handing_over:
             self._hand_over(data)
+        elif self._offer is not None:
+            self._consider_offer(*self._offer, b"".join((*self._head, data)))
         elif self._offered and self._begun:
             self._without_offer(data)
         else:
@@ -275,7 +250,7 @@ class Connection(Heads, asyncio.BufferedProtocol):
         """Keep the head of a request that was whole in one read, and after which the connection stays open."""
         if self._reading is None and len(self._queue) == 1:
             exchange, route, model = self._queue[0]
-            if exchange.complete and exchange.plain:
+            if exchange.complete and exchange.plain and not route.passes:
                 seen = (exchange.method, exchange.target, exchange.headers, route, model)
                 self._last_head.keep(bytes(data), seen)
 
@@ -350,6 +325,15 @@ class Connection(Heads, asyncio.BufferedProtocol):
         elif self._reading is not None:
             self._reading.keep_alive = False
             self._reading.fail()
+
+    def _consider_offer(self, exchange: Exchange, route: Route, model: str, data: bytes) -> None:
+        """Let the route answer an offer to speak WebSocket; what the client says meanwhile waits."""
+        self._stopped = True
+        self._head_bytes = 0
+        exchange.offers(data.partition(b"\r\n\r\n")[2])
+        self.pause()
+        self._queue.append((exchange, route, model))
+        self._run()
 
     def _without_offer(self, data: memoryview | bytes) -> None:
         """Read a request that offers another protocol again, without the offer: a server may ignore it (RFC 9110 7.8)."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import Callable
 from email.utils import formatdate
 from time import time
 from typing import TYPE_CHECKING
 
 from engine.call import Headers
+from engine.contracts import Tunnel
 from engine.errors import ClientError, invalid_request
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ class Exchange:
     __slots__ = (
         "_chunked",
         "_connection",
+        "_early",
+        "_flow",
+        "_framed",
         "_parts",
         "_size",
         "_waiter",
@@ -62,6 +67,9 @@ class Exchange:
         self.started = False
         self.ended = False
         self._chunked = True
+        self._framed = True
+        self._early: bytes | None = None
+        self._flow: tuple[Callable[[bytes], bool], Callable[[], None], Callable[[], None]] | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._waiter: asyncio.Future[None] | None = None
@@ -90,6 +98,10 @@ class Exchange:
     def feed(self, data: bytes) -> None:
         """Take a piece of the body; once the answer is out nobody wants it."""
         self.received += len(data)
+        if self._flow is not None:
+            if not self._flow[0](data):
+                self._connection.pause()
+            return
         if self.ended:
             return
         self._parts.append(data)
@@ -105,12 +117,22 @@ class Exchange:
     def finish(self) -> None:
         """Learn that the body is whole."""
         self.complete = True
+        if self._flow is not None:
+            self._flow[1]()
         self._wake()
 
     def fail(self) -> None:
         """Learn that the body's framing is wrong, so that it will never be whole."""
         self.broken = True
+        if self._flow is not None:
+            self._flow[2]()
         self._wake()
+
+    def offers(self, early: bytes) -> None:
+        """Learn that this request offers WebSocket; `early` is what the client said before that was granted."""
+        self.complete = True
+        self.keep_alive = False
+        self._early = early
 
     # --- Source ---
 
@@ -122,13 +144,20 @@ class Exchange:
         parts = self._parts
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def here(self) -> bytes | None:
+        """Return the whole body, as it came, if it has arrived."""
+        return b"".join(self._parts) if self.complete or self.length == 0 else None
+
     async def read(self, limit: int) -> bytes:
         """Wait for the whole body, decoded; raises ClientError."""
         self._check_type()
+        return await self.whole(limit)
+
+    async def whole(self, limit: int) -> bytes:
+        """Wait for the whole body, decoded, whatever it is of; raises ClientError."""
         if int(self.headers.get("content-length", "0")) > limit:
             raise _too_large(limit)
-        if not self.complete and self.headers.get("expect", "").lower() == "100-continue":
-            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._bid_go_on()
         while not self.complete and self._size <= limit:
             if self.broken:
                 raise invalid_request("malformed HTTP request: the framing of its body is wrong")
@@ -140,6 +169,53 @@ class Exchange:
             raise _too_large(limit)
         return _decoded(b"".join(self._parts), self.headers.get("content-encoding", "identity").strip().lower(), limit)
 
+    # --- Upload ---
+
+    @property
+    def length(self) -> int | None:
+        """What the client says of its body's length; None when it sends chunks."""
+        said = self.headers.get("content-length", "")
+        if said.isdigit():
+            return int(said)
+        return None if "transfer-encoding" in self.headers else 0
+
+    def flow(self, write: Callable[[bytes], bool], end: Callable[[], None], broken: Callable[[], None]) -> None:
+        """Hand the body to `write`, piece by piece as it comes."""
+        self._bid_go_on()
+        self._flow = (write, end, broken)
+        parts, self._parts, self._size = self._parts, [], 0
+        willing = write(b"".join(parts)) if parts else True
+        if self.broken:
+            broken()
+        elif self.complete:
+            end()
+        else:
+            (self._connection.resume if willing else self._connection.pause)()
+
+    def resume(self) -> None:
+        """Read the client on."""
+        if not self.complete:
+            self._connection.resume()
+
+    def stop(self) -> None:
+        """Let whatever else comes go."""
+        self._flow = (lambda _: True, _nothing, _nothing)
+        self.resume()
+
+    # --- WebSocket ---
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether this request offers WebSocket."""
+        return self._early is not None
+
+    async def join(self, tunnel: Tunnel, headers: bytes) -> None:
+        """Grant the offer and carry bytes both ways until either side ends."""
+        self.started = True
+        self._connection.write(b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % headers)
+        await self._connection.join(tunnel, self._early or b"")
+        self.ended = True
+
     # --- Reply ---
 
     def send(self, status: int, headers: bytes, body: bytes) -> None:
@@ -147,18 +223,22 @@ class Exchange:
         self.started = self.ended = True
         self._connection.write(self._head(status, b"%bcontent-length: %d\r\n" % (headers, len(body))) + body)
 
-    def start(self, status: int, headers: bytes) -> None:
-        """Write the head of an answer whose length nobody knows."""
+    def start(self, status: int, headers: bytes, length: int | None = None) -> None:
+        """Write the head of an answer; None where nobody knows its length, -1 where there is no body to come."""
         self.started = True
-        framing = b"transfer-encoding: chunked\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
-        if not self._chunked:
+        self._framed = length is None and self._chunked
+        if self._framed:
+            framing = b"transfer-encoding: chunked\r\n"
+        elif length is None:
+            framing = b""
             self.keep_alive = False
-            framing = b"cache-control: no-cache\r\n"
+        else:
+            framing = b"content-length: %d\r\n" % length if length >= 0 else b""
         self._connection.write(self._head(status, headers + framing))
 
     def write(self, data: bytes) -> bool:
         """Write a piece of the body; False asks to `drain` before the next."""
-        return self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        return self._connection.write(b"%x\r\n%b\r\n" % (len(data), data) if self._framed else data)
 
     async def drain(self) -> None:
         """Wait until the client has taken enough."""
@@ -167,7 +247,7 @@ class Exchange:
     def end(self) -> None:
         """Write the end of a body that `start` began."""
         self.ended = True
-        if self._chunked:
+        if self._framed:
             self._connection.write(b"0\r\n\r\n")
 
     def cut(self) -> None:
@@ -183,6 +263,11 @@ class Exchange:
         close = b"" if self.keep_alive else b"connection: close\r\n"
         return b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, REASONS.get(status, b"Status"), headers, date_line(), close)
 
+    def _bid_go_on(self) -> None:
+        """Answer a client that asks before it sends a body (RFC 9110 10.1.1)."""
+        if not self.complete and self.headers.get("expect", "").lower() == "100-continue":
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def _check_type(self) -> None:
         kind = self.headers.get("content-type", "application/json")
         if kind == "application/json":
@@ -194,6 +279,10 @@ class Exchange:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _decoded(body: bytes, encoding: str, limit: int) -> bytes:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 from urllib.parse import unquote
 
 import structlog
 
 from engine.api.errors import render
-from engine.api.exchange import Exchange
 from engine.call import Call, Route
-from engine.contracts import Clock, Registry
-from engine.errors import GatewayError, InternalError, Source
+from engine.contracts import Arrival, Clock, Registry
+from engine.errors import ClientError, GatewayError, InternalError, Source
 from engine.gateway import Gateway
 from engine.headers import decision_head
 from engine.snapshot import Snapshot
@@ -36,34 +36,55 @@ MODEL_FORMS = re.compile(
 """Paths that name the model themselves: OpenAI's old engines and Azure's deployments."""
 
 
+class Client(Arrival, Protocol):
+    """Who asks, and is answered."""
+
+    @property
+    def method(self) -> str:
+        """Return the method of the request line."""
+
+    @property
+    def address(self) -> str:
+        """Return the client's network address."""
+
+    def cut(self) -> None:
+        """Break off an answer that cannot be completed."""
+
+
 class Inference:
     """Carries requests of inference routes through the gateway.
 
-    `snapshot` returns the one in force; a call takes it once.
+    `snapshot` returns the one in force; a call takes it once. `ids` names calls; by default no two ever alike.
     """
 
-    def __init__(self, gateway: Gateway, registry: Registry, snapshot: Callable[[], Snapshot], clock: Clock) -> None:
+    def __init__(
+        self, gateway: Gateway, registry: Registry, snapshot: Callable[[], Snapshot], clock: Clock,
+        ids: Iterator[str] | None = None,
+    ) -> None:  # fmt: skip
         self._gateway = gateway
         self._snapshot = snapshot
         self._time = clock.time
         self._monotonic = clock.monotonic
-        self._ids = map(f"{secrets.token_hex(6)}-{{:08x}}".format, itertools.count(1))
+        self._ids = ids or map(f"{secrets.token_hex(6)}-{{:08x}}".format, itertools.count(1))
         made = [Route(path, operation, registry.dialect(dialect)) for path, operation, dialect in ROUTES]
         self._named = {route.path: route for route in made}
         self._paths = {form + route.path: route for form in FORMS for route in made}
 
     def match(self, method: str, target: str) -> tuple[Route, str] | None:
         """Find the route of a request line, and the model its path names."""
-        if method != "POST":
-            return None
         path = target.partition("?")[0]
-        route = self._paths.get(path)
-        if route is not None:
-            return route, ""
-        found = MODEL_FORMS.fullmatch(path)
-        return (self._named[found["path"]], unquote(found["model"])) if found else None
+        if method == "POST":
+            route = self._paths.get(path)
+            if route is not None:
+                return route, ""
+            found = MODEL_FORMS.fullmatch(path)
+            if found:
+                return self._named[found["path"]], unquote(found["model"])
+        passages = self._snapshot().passages
+        passing = passages.find(path) if passages else None
+        return (passing.route(path), "") if passing is not None else None
 
-    async def serve(self, exchange: Exchange, route: Route, path_model: str) -> None:
+    async def serve(self, exchange: Client, route: Route, path_model: str) -> None:
         """Answer one request, by an error if it must be."""
         call = Call(next(self._ids), route, self._snapshot(), exchange)
         call.path_model = path_model
@@ -71,7 +92,10 @@ class Inference:
         call.time = self._time()
         call.arrived = self._monotonic()
         try:
-            await self._gateway.handle(call, exchange)
+            if route.passes:
+                await self._pass(call, exchange)
+            else:
+                await self._gateway.handle(call, exchange)
         except GatewayError as error:
             self._refuse(call, exchange, error)
         except Exception as error:
@@ -80,7 +104,16 @@ class Inference:
             log.exception("internal error", call=call.id, error_id=failure.id, kind=type(error).__name__)
             self._refuse(call, exchange, failure)
 
-    def _refuse(self, call: Call, reply: Exchange, error: GatewayError) -> None:
+    async def _pass(self, call: Call, exchange: Client) -> None:
+        """Pass a request on by the passage that is in force for it; the one that was found first may have gone."""
+        call.method = exchange.method
+        passages = call.snapshot.passages
+        passing = passages.find(exchange.target.partition("?")[0]) if passages else None
+        if passing is None:
+            raise ClientError(404, "not_found", f"nothing is passed on from `{call.route.path}` any more")
+        await self._gateway.pass_through(call, passing, exchange)
+
+    def _refuse(self, call: Call, reply: Client, error: GatewayError) -> None:
         if error.source in (Source.UPSTREAM, Source.GATEWAY):
             log.warning(
                 "call failed", call=call.id, error_id=error.id, status=error.status, type=error.type, model=call.model

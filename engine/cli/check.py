@@ -9,11 +9,11 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from engine.build import build
+from engine.build import Built, build
 from engine.config.problems import Mark, Problem
 from engine.config.specs import ConfigSpec
 from engine.contracts import Deps
@@ -21,6 +21,10 @@ from engine.extensions import Extensions, kind
 from engine.outside import Offline, SystemClock
 from engine.pricing import Prices
 from engine.sources import Compiled, Sources, compile_sources
+
+if TYPE_CHECKING:
+    from engine.authoring.costs import Cost
+    from engine.authoring.governed import Ungoverned
 
 DIRECTORIES = ("policies", "rules")
 """Where policies are looked for when nobody says where."""
@@ -30,14 +34,40 @@ DIRECTORIES = ("policies", "rules")
 @click.option("--config", "-c", "file", metavar="FILE", help="What to check.  [default: config.yaml]")
 @click.option("--policies", metavar="DIR", help="Its policy files.  [default: policies/, then rules/]")
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
+@click.option("--costs", "with_costs", is_flag=True, help="Say what every expression may take at worst.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(file: str | None, policies: str | None, strict: bool, as_json: bool) -> None:
-    """Check a configuration and its policies: every problem, what is not in force, and a summary."""
+def command(file: str | None, policies: str | None, strict: bool, with_costs: bool, as_json: bool) -> None:
+    """Check a configuration and its policies: every problem, what is not in force, and a summary.
+
+    With --strict, name the models and routes that no policy governs, too.
+    """
     sources = found(file, policies)
     compiled = checked(compile_sources(sources, os.environ, kind))
+    known = _known(compiled, strict=strict, with_costs=with_costs or as_json)
     name = " with ".join(f"{path}" for path in sources if path is not None)
-    print(json.dumps(_report(name, compiled), indent=2) if as_json else _text(name, compiled))
+    print(json.dumps(_report(name, compiled, known), indent=2) if as_json else _text(name, compiled, known))
     sys.exit(_status(compiled, strict=strict))
+
+
+class Known(NamedTuple):
+    """What else is known of policies, where it is asked for: none of it is a problem."""
+
+    ungoverned: Ungoverned | None = None
+    costs: tuple[Cost, ...] = ()
+
+
+def _known(compiled: Compiled, *, strict: bool, with_costs: bool) -> Known:
+    if not compiled.policies.policies or compiled.errors:
+        return Known()
+    from engine.authoring.costs import costs  # noqa: PLC0415 - a configuration without policies does not pay for it
+    from engine.authoring.governed import ungoverned  # noqa: PLC0415 - a configuration without policies does not pay for it
+
+    spec = compiled.loaded.spec
+    snapshot = _built(spec, compiled).snapshot if strict and spec is not None else None
+    return Known(
+        ungoverned(snapshot) if snapshot is not None else None,
+        tuple(costs(compiled.policies.policies)) if with_costs else (),
+    )
 
 
 def found(file: str | None, policies: str | None) -> Sources:
@@ -52,12 +82,20 @@ def found(file: str | None, policies: str | None) -> Sources:
 def checked(compiled: Compiled) -> Compiled:
     """Compile a sound configuration as `serve` would, and add what that brings to light."""
     spec = compiled.loaded.spec
-    if spec is None or compiled.errors or not spec.files:
+    if spec is None or compiled.errors:
         return compiled
+    problems = compiled.problems + (_built(spec, compiled).problems if spec.files else ())
+    if compiled.policies.policies and not any(problem.severity == "error" for problem in problems):
+        from engine.authoring.lint import lint  # noqa: PLC0415 - a configuration without policies does not pay for it
+
+        problems += tuple(lint(compiled.policies.policies))
+    return replace(compiled, problems=problems)
+
+
+def _built(spec: ConfigSpec, compiled: Compiled) -> Built:
     environ = {**os.environ, **spec.environment}
     registry = Extensions(Deps(SystemClock(), Random(), Offline(), environ))  # noqa: S311 - nothing is drawn
-    problems = build(spec, registry, Prices.bundled(), 0, compiled.policies).problems
-    return replace(compiled, problems=compiled.problems + problems)
+    return build(spec, registry, Prices.bundled(), 0, compiled.policies)
 
 
 def _status(compiled: Compiled, *, strict: bool) -> int:
@@ -67,9 +105,12 @@ def _status(compiled: Compiled, *, strict: bool) -> int:
     return int(bool(compiled.errors) or (strict and bool(compiled.problems)))
 
 
-def _text(name: str, compiled: Compiled) -> str:
+def _text(name: str, compiled: Compiled, known: Known) -> str:
     lines = [str(problem) for problem in compiled.problems]
     lines += [f"accepted, not in force: {item}" for item in compiled.loaded.not_in_force]
+    lines += map(str, known.costs)
+    free = known.ungoverned._asdict() if known.ungoverned is not None else {}
+    lines += [f"no policy governs these {noun}: {', '.join(names)}" for noun, names in free.items() if names]
     return "\n".join([*lines, f"{name}: {_summary(compiled)}"])
 
 
@@ -97,7 +138,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun if number == 1 else plural}"
 
 
-def _report(name: str, compiled: Compiled) -> dict[str, Any]:
+def _report(name: str, compiled: Compiled, known: Known) -> dict[str, Any]:
     return {
         "file": name,
         "good": compiled.loaded.readable and not compiled.errors,
@@ -106,6 +147,8 @@ def _report(name: str, compiled: Compiled) -> dict[str, Any]:
         "not_in_force": [
             {"kind": item.kind, **_place(item.mark), "field": item.field} for item in compiled.loaded.not_in_force
         ],
+        **({"ungoverned": known.ungoverned._asdict()} if known.ungoverned is not None else {}),
+        **({"costs": [cost._asdict() for cost in known.costs]} if known.costs else {}),
     }
 
 

@@ -11,6 +11,10 @@ from engine import __version__
 COMMANDS = {
     "serve": "run the gateway",
     "check": "say everything that is wrong with a configuration",
+    "test": "run the tests of policies",
+    "explain": "say how a call is decided, rule by rule, or how one was",
+    "eval": "evaluate one CEL expression",
+    "fmt": "write policy files as they should be written",
     "demo": "run the gateway before a bundled upstream and make three calls",
     "schema": "print the JSON Schema of config.yaml, for editors",
     "doctor": "look for what would keep the gateway from running well here",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.config.problems import Mark
-from engine.config.specs import ConfigSpec
+from engine.config.specs import ConfigSpec, PassThroughSpec
 
 
 def documents(spec: ConfigSpec) -> Iterator[tuple[dict[str, Any], Mark]]:
@@ -18,3 +18,19 @@ def documents(spec: ConfigSpec) -> Iterator[tuple[dict[str, Any], Mark]]:
         yield {
             "kind": "TagRouting", "name": "enable_tag_filtering", "byTags": True, "trustClient": True, "matchAny": match_any,
         }, mark  # fmt: skip
+    for endpoint in spec.pass_through:
+        yield _passed(endpoint), endpoint.mark or mark
+
+
+def _passed(endpoint: PassThroughSpec) -> dict[str, Any]:
+    """Write an entry of `pass_through_endpoints` as the policy that it means."""
+    headers = {name: value for name, value in endpoint.headers.items() if name != "litellm_user_api_key"}
+    written = {
+        "kind": "PassThrough", "name": endpoint.id or f"pass_through_endpoints {endpoint.path}",
+        "path": endpoint.path.rstrip("/"), "target": endpoint.target, "subpaths": endpoint.include_subpath,
+        "headers": headers, "forwardHeaders": endpoint.forward_headers, "query": endpoint.default_query_params,
+        "mergeQuery": endpoint.merge_query_params, "auth": endpoint.auth,
+        "keyHeader": endpoint.headers.get("litellm_user_api_key"), "methods": list(endpoint.methods),
+        "cost": endpoint.cost_per_request, "timeout": endpoint.timeout,
+    }  # fmt: skip
+    return {name: value for name, value in written.items() if value not in (None, [], {})}

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
-from engine.config.fields import Amount, Count, Instant, Marked, Names, Spec, Tags, tag_list
+from engine.config.fields import Amount, Count, Instant, Marked, Names, Price, Spec, Tags, tag_list
 
 Role = Literal[
     "proxy_admin", "proxy_admin_viewer", "org_admin", "internal_user", "internal_user_viewer", "team", "customer"
@@ -156,3 +156,27 @@ class OrganizationSpec(Entity):
 
     organization_id: str = Field(min_length=1)
     organization_alias: str | None = None
+
+
+class PassThroughSpec(Marked):
+    """Requests under a path that go on to another server as they come."""
+
+    path: str = Field(min_length=1)
+    """Where clients ask: `/bria`."""
+    target: str = Field(min_length=1)
+    """The other server's URL; what stands behind `path` is appended to it."""
+    id: str | None = None
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Sent with every request; `litellm_user_api_key` names the header that carries the client's key."""
+    include_subpath: bool = False
+    forward_headers: bool = False
+    """Send the client's own headers on, too."""
+    merge_query_params: bool = False
+    default_query_params: dict[str, str] = Field(default_factory=dict)
+    cost_per_request: Price | None = None
+    """USD."""
+    auth: bool = True
+    """Ask for a key of the gateway."""
+    methods: tuple[str, ...] = ()
+    timeout: Amount | None = None
+    """Seconds."""

@@ -70,7 +70,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "sandbox_tools": F,
         "worker_registry": F,
         "classifier_plugin": F,
-        "pass_through_endpoints": F,
     },
     "litellm_params": {
         "rpm": L,
@@ -140,7 +139,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "custom_sso": F,
         "custom_ui_sso_sign_in_handler": F,
         "custom_auth_run_common_checks": F,
-        "pass_through_endpoints": F,
         "allow_requests_on_db_unavailable": F,
         "proxy_batch_write_at": F,
         "proxy_budget_rescheduler_min_time": F,
@@ -289,6 +287,7 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     },
     "users": {name: kind for name, kind in _ENTITY.items() if kind != F},
     "organizations": {name: kind for name, kind in _ENTITY.items() if kind != F},
+    "pass_through_endpoints": {"guardrails": G, "is_from_config": F},
 }
 
 STRATEGIES_IN_FORCE: Final = frozenset({"simple-shuffle"})
@@ -318,6 +317,7 @@ PLACES: Final[Mapping[Path, str]] = {
     ("litellm_settings", "virtual_keys", "[]"): "virtual_keys",
     ("virtual_keys", "[]"): "virtual_keys",
     ("keys", "[]"): "virtual_keys",
+    ("general_settings", "pass_through_endpoints", "[]"): "pass_through_endpoints",
     ("proxy_settings", "teams", "[]"): "teams",
     ("teams", "[]"): "teams",
 }

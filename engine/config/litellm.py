@@ -28,6 +28,7 @@ from engine.config.specs import (
     LitellmSettings,
     ModelInfo,
     OrganizationSpec,
+    PassThroughSpec,
     Prices,
     RateLimitSpec,
     RouterSettings,
@@ -44,12 +45,15 @@ S = TypeVar("S", bound=Spec)
 _KEYS: tuple[Path, ...] = (("litellm_settings", "virtual_keys"), ("virtual_keys",), ("keys",))
 _TEAMS: tuple[Path, ...] = (("proxy_settings", "teams"), ("teams",))
 
+_PASSED = ("general_settings", "pass_through_endpoints")
+
 _SECTIONS: Mapping[type[Spec], str] = {
     KeySpec: "virtual_keys",
     TeamSpec: "teams",
     UserSpec: "users",
     OrganizationSpec: "organizations",
     RateLimitSpec: "rate_limits",
+    PassThroughSpec: "pass_through_endpoints",
 }
 """The sections of `keys.NOT_IN_FORCE` by what they hold."""
 
@@ -108,7 +112,7 @@ class _Reader:
         self.tree.unknown((("proxy_settings",), self.tree.mapping(("proxy_settings",))), {"teams"})
         return ConfigSpec.model_construct(
             deployments=self.deployments(),
-            general=self.settings(GeneralSettings, "general_settings"),
+            general=self.settings(GeneralSettings, "general_settings", _PASSED[-1]),
             litellm=self.settings(LitellmSettings, "litellm_settings", "virtual_keys"),
             router=self.router(),
             keys=self.keys(),
@@ -116,6 +120,7 @@ class _Reader:
             users=self.named(UserSpec, "user_id", self.listed(("users",))),
             organizations=self.named(OrganizationSpec, "organization_id", self.listed(("organizations",))),
             rate_limits=self.named(RateLimitSpec, "model", self.tree.rate_limits()),
+            pass_through=self.named(PassThroughSpec, "path", self.listed(_PASSED)),
             files=files,
             environment=environment.declared,
         )

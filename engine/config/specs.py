@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from engine.config.entities import KeySpec, OrganizationSpec, TeamSpec, UserSpec
+from engine.config.entities import KeySpec, OrganizationSpec, PassThroughSpec, TeamSpec, UserSpec
 from engine.config.fields import Amount, Count, Marked, Names, Price, Spec, Tags, TextOrMapping, Whole, text_or_mapping
 from engine.config.keys import provider_key
 
@@ -24,6 +24,7 @@ __all__ = [
     "LitellmSettings",
     "ModelInfo",
     "OrganizationSpec",
+    "PassThroughSpec",
     "Prices",
     "RateLimitSpec",
     "RouterSettings",
@@ -266,5 +267,6 @@ class ConfigSpec(Spec):
     users: tuple[UserSpec, ...] = ()
     organizations: tuple[OrganizationSpec, ...] = ()
     rate_limits: tuple[RateLimitSpec, ...] = ()
+    pass_through: tuple[PassThroughSpec, ...] = ()
     files: tuple[str, ...] = ()
     environment: dict[str, str] = Field(default_factory=dict, repr=False)

@@ -9,9 +9,9 @@ from typing import Any
 from engine.config.keys import IN_FORCE, kind_at
 from engine.config.problems import Findings, Path, kind_of_value
 
-_REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
+REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 
-_NEEDED = frozenset({"api_key", "key", "master_key", "api_base", "base_url"})
+NEEDED = frozenset({"api_key", "key", "master_key", "api_base", "base_url"})
 """Fields whose loss would change whom we call or who may call."""
 
 
@@ -47,21 +47,21 @@ class Environment:
             return {name: self.resolve(item, (*path, name)) for name, item in value.items()}
         if isinstance(value, list):
             return [self.resolve(item, (*path, index)) for index, item in enumerate(value)]
-        if isinstance(value, str) and _REFERENCE.search(value):
+        if isinstance(value, str) and REFERENCE.search(value):
             return self._text(value, path)
         return value
 
     def _text(self, text: str, path: Path) -> str | None:
         """Return a text with its references replaced, None when a variable is missing."""
         self.findings.from_environment.add(path)
-        missing = [name for name in _REFERENCE.findall(text) if name not in self.variables]
+        missing = [name for name in REFERENCE.findall(text) if name not in self.variables]
         if not missing:
-            return _REFERENCE.sub(lambda found: self.variables[found[1]], text)
+            return REFERENCE.sub(lambda found: self.variables[found[1]], text)
         names = ", ".join(f"`{name}`" for name in dict.fromkeys(missing))
         unset = f"environment variable {names} is not set"
-        part = _REFERENCE.fullmatch(text) is None
+        part = REFERENCE.fullmatch(text) is None
         in_force = path[0] in IN_FORCE and kind_at(path) is None
-        if in_force and (part or path[-1] in _NEEDED or "extra_headers" in path):
+        if in_force and (part or path[-1] in NEEDED or "extra_headers" in path):
             self.findings.error(path, f"{unset}: set it, or remove this line")
         else:
             self.findings.warning(path, f"{unset}, null is used: set it, or remove this line")

@@ -136,7 +136,7 @@ def _compile(sheet: Sheet, kind: Kind) -> Policy | None:
     fields.finish()
     if any(problem.severity == "error" for problem in sheet.problems):
         return None
-    return replace(policy, head=_summed(head, sheet, found))
+    return replace(policy, head=_summed(policy.head, sheet, found))
 
 
 def _kind(fields: FieldReader, kind: Kind) -> type[Policy] | None:
@@ -214,12 +214,12 @@ def _summed(head: Head, sheet: Sheet, kind: type[Policy]) -> Head:
     return replace(
         head,
         refs=frozenset(ref for ref in refs if ref[0] != "variables"),
-        loops=sum(map(_passes, sheet.programs)),
+        loops=sum(map(passes, sheet.programs)),
         patterns=sum(program.patterns for program in sheet.programs),
         digest=hashlib.sha256(text).hexdigest()[:16],
     )
 
 
-def _passes(program: Program) -> int:
+def passes(program: Program) -> int:
     """Weigh loops: one within another may run through its list once for every element, `format` through every character."""
     return (program.loops if program.loops < 2 else 100) + (75 if ".format(" in program.source else 0)

@@ -12,9 +12,9 @@ from engine.expr.problems import ExpressionError, Fault
 from engine.expr.program import Program, compile_expression
 from engine.expr.schema import BOOL, Schema, Type
 from engine.policy import Expression, Phase
-from engine.variables import CHANGE, REQUEST, ROUTED
+from engine.variables import ANSWERED, CHANGE, REQUEST, ROUTED
 
-PHASES = {Phase.REQUEST: REQUEST, Phase.CHANGE: CHANGE, Phase.ROUTED: ROUTED}
+PHASES = {Phase.REQUEST: REQUEST, Phase.CHANGE: CHANGE, Phase.ROUTED: ROUTED, Phase.RESPONSE: ANSWERED}
 
 
 class Sheet:
@@ -82,6 +82,10 @@ class FieldReader:
         """Read true or false."""
         value = self._take(name, bool, "true or false")
         return value if isinstance(value, bool) else default
+
+    def is_flag(self, name: str) -> bool:
+        """Tell whether a field is written as true or false."""
+        return isinstance(self._value.get(name), bool)
 
     def number(self, name: str, default: float = 0.0, *, least: float = 0.0, most: float = float("inf")) -> float:
         """Read a number within bounds."""

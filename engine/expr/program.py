@@ -23,11 +23,20 @@ from engine.expr.nodes import Node
 from engine.expr.parser import parse
 from engine.expr.problems import ExpressionError, Fault, FaultAt, fault_at
 from engine.expr.runtime import ABSORBED, ERRORS, NAMES
-from engine.expr.schema import Function, Schema, Type
+from engine.expr.schema import DYN, Function, Schema, Type
 from engine.expr.tracing import FILENAME, Places, explained
 from engine.expr.writing import Generated
 
-__all__ = ["ABSORBED", "ERRORS", "Environment", "ExpressionError", "Fault", "Program", "compile_expression"]
+__all__ = [
+    "ABSORBED",
+    "ERRORS",
+    "Environment",
+    "ExpressionError",
+    "Fault",
+    "Program",
+    "compile_expression",
+    "program_of",
+]
 
 KEPT_PROGRAMS: Final = 4_096
 KEPT_ENVIRONMENTS: Final = 64
@@ -114,24 +123,29 @@ class Environment:
         """Return the program of an expression; raises ExpressionError."""
         try:
             root, result = self.check(source, expects)
-            analysis = Analysis(root)
-            code = generate(root, expects, searches=analysis.searches)
-            codes = _compiled(code)
+            return program_of(root, source, result, expects)
         except RecursionError:
             raise ExpressionError((Fault(1, 1, "the expression is too complex: write it in parts"),)) from None
-        return Program(
-            source=source,
-            result=result,
-            refs=frozenset(analysis.refs),
-            warnings=tuple(fault_at(source, at, message) for at, message in sorted(set(analysis.warnings))),
-            loops=analysis.loops,
-            patterns=analysis.patterns,
-            evaluate=_function(codes, code.constants),
-            codes=codes,
-            constants=code.constants,
-            places=code.places,
-            needles=needles(root),
-        )
+
+
+def program_of(root: Node, source: str, result: Type = DYN, expects: Type | None = None) -> Program:
+    """Return the program of a checked tree, or of a part of one, whose text is `source`."""
+    analysis = Analysis(root)
+    code = generate(root, expects, searches=analysis.searches)
+    codes = _compiled(code)
+    return Program(
+        source=source,
+        result=result,
+        refs=frozenset(analysis.refs),
+        warnings=tuple(fault_at(source, at, message) for at, message in sorted(set(analysis.warnings))),
+        loops=analysis.loops,
+        patterns=analysis.patterns,
+        evaluate=_function(codes, code.constants),
+        codes=codes,
+        constants=code.constants,
+        places=code.places,
+        needles=needles(root),
+    )
 
 
 def _compiled(generated: Generated) -> tuple[CodeType, ...]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import httptools
 
 from engine.call import Answered
-from engine.contracts import HttpRequest, Origin
+from engine.contracts import HttpRequest, Origin, Upload
 from engine.errors import UpstreamError
 from engine.flow import Flow
 from engine.template import LastHead
@@ -40,9 +40,12 @@ class Connection(Flow, asyncio.Protocol):
     """One socket to one origin, either idle in its pool or carrying one exchange."""
 
     __slots__ = (
+        "_chunks",
         "_close_delimited",
         "_exchange",
         "_fresh",
+        "_full",
+        "_head_only",
         "_head_size",
         "_headers",
         "_last_head",
@@ -50,6 +53,7 @@ class Connection(Flow, asyncio.Protocol):
         "_parser",
         "_pool",
         "_reusable",
+        "_upload",
         "adopted",
         "idle_limit",
         "idle_since",
@@ -75,6 +79,10 @@ class Connection(Flow, asyncio.Protocol):
         self._reusable = True
         self._last_head: LastHead[Seen] = LastHead()
         self._fresh = False
+        self._head_only = False
+        self._upload: Upload | None = None
+        self._chunks = False
+        self._full = False
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else "busy" if self._exchange else "idle"
@@ -99,14 +107,14 @@ class Connection(Flow, asyncio.Protocol):
         exchange = self._exchange = Exchange(self, request.timeouts, now)
         self._overhead = 0
         self._fresh = True
+        self._head_only = request.method == b"HEAD"
+        if request.upload is not None:
+            self._begin_upload(request, request.upload)
+            return exchange
         pieces = request.body
         size = sum(map(len, pieces))
-        head = b"%b %b HTTP/1.1\r\n%bcontent-length: %d\r\n\r\n" % (
-            request.method,
-            request.target,
-            request.head,
-            size,
-        )
+        length = b"" if request.bodiless else b"content-length: %d\r\n" % size
+        head = b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, request.target, request.head, length)
         if size < JOIN_BELOW:
             self._transport.write(b"".join((head, *pieces)))
         else:
@@ -120,11 +128,13 @@ class Connection(Flow, asyncio.Protocol):
             return
         self._exchange = None
         transport = self._transport
+        uploading = self._stop_upload()
         if transport is None:
             return
         if (
             exchange.complete
             and self._reusable
+            and not uploading
             and not transport.get_write_buffer_size()
             and not transport.is_closing()
         ):
@@ -180,7 +190,18 @@ class Connection(Flow, asyncio.Protocol):
                 where = "in the middle of its answer" if exchange.status else "before it answered"
                 exchange.fail(UpstreamError(502, "upstream_error", f"the upstream closed the connection {where}"))
         self._transport = None
+        self._stop_upload()
         self._pool.lost(self)
+
+    def pause_writing(self) -> None:
+        """Learn that the upstream is slow."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Learn that it has caught up, and read the client on."""
+        self._full = False
+        if self._upload is not None:
+            self._upload.resume()
 
     # --- httptools callbacks ---
 
@@ -225,7 +246,10 @@ class Connection(Flow, asyncio.Protocol):
         self._reusable = self._parser.should_keep_alive() and not (length is not None and chunked)
         exchange.headers = self._headers
         exchange.status = status
-        if status in BODILESS and (chunked or length not in {None, b"0"}):
+        if self._head_only:
+            self._reusable = False
+            exchange.complete = True
+        elif status in BODILESS and (chunked or length not in {None, b"0"}):
             # llhttp would wait for the body that the header promises (RFC 9112 6.3, rule 1).
             self._reusable = False
             exchange.complete = True
@@ -241,6 +265,36 @@ class Connection(Flow, asyncio.Protocol):
         exchange = self._exchange
         if exchange is not None and exchange.status:
             exchange.complete = True
+
+    # --- a body that is still on its way ---
+
+    def _begin_upload(self, request: HttpRequest, upload: Upload) -> None:
+        assert self._transport is not None  # noqa: S101 - the pool hands out open connections only
+        self._upload = upload
+        length = upload.length
+        self._chunks = length is None
+        framing = b"transfer-encoding: chunked\r\n" if length is None else b"content-length: %d\r\n" % length
+        self._transport.write(b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, request.target, request.head, framing))
+        upload.flow(self._send_piece, self._end_upload, self.abort)
+
+    def _send_piece(self, data: bytes) -> bool:
+        if self._transport is not None and data:
+            if self._exchange is not None:
+                self._exchange.sending()
+            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunks else data)
+        return not self._full
+
+    def _end_upload(self) -> None:
+        self._upload = None
+        if self._chunks and self._transport is not None:
+            self._transport.write(b"0\r\n\r\n")
+
+    def _stop_upload(self) -> bool:
+        """Let go of a body that is still on its way; tell whether there was one."""
+        upload, self._upload = self._upload, None
+        if upload is not None:
+            upload.stop()
+        return upload is not None
 
     # --- inside ---
 

@@ -12,7 +12,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed lacks it
 
@@ -20,10 +20,10 @@ import aiohappyeyeballs
 
 from engine.contracts import Origin
 from engine.errors import UpstreamError
-from engine.transport.connection import Connection
 
 METADATA = frozenset({"fd00:ec2::254", "100.100.100.200", "168.63.129.16"})
 """Cloud metadata services that do not live in the link-local range (AWS IPv6, Alibaba, Azure)."""
+P = TypeVar("P", bound=asyncio.BaseProtocol)
 AddressInfo = tuple[int, int, int, str, tuple[object, ...]]
 
 
@@ -62,7 +62,7 @@ class Dialer:
         self._proxies = Proxies(environ)
         self._context: ssl.SSLContext | None = None
 
-    async def dial(self, origin: Origin, factory: Callable[[], Connection], timeout: float) -> Connection:  # noqa: ASYNC109 - the contract's own word
+    async def dial(self, origin: Origin, factory: Callable[[], P], timeout: float) -> P:  # noqa: ASYNC109 - the contract's own word
         """Connect within `timeout` seconds; raises UpstreamError with `sent` False."""
         where = f"{origin.host}:{origin.port}"
         try:
@@ -80,7 +80,7 @@ class Dialer:
             reason = (getattr(error, "strerror", "") or str(error) or type(error).__name__).lower()
             raise UpstreamError(502, "upstream_unreachable", f"cannot reach `{where}`: {reason}", sent=False) from error
 
-    async def _connect(self, origin: Origin, factory: Callable[[], Connection]) -> Connection:
+    async def _connect(self, origin: Origin, factory: Callable[[], P]) -> P:
         loop = asyncio.get_running_loop()
         secure = origin.scheme == "https"
         if secure and self._context is None:

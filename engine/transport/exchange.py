@@ -81,6 +81,11 @@ class Exchange:
             self._connection.pause()
         self._wake()
 
+    def sending(self) -> None:
+        """Learn that the request's body goes on: the answer is waited for from its end."""
+        if not self.status:
+            self.deadline = self._connection.loop.time() + self.timeouts.first_byte
+
     def fail(self, error: UpstreamError) -> None:
         """End the exchange by an error; a complete answer is not undone."""
         if not self.complete and self.error is None:

@@ -8,11 +8,12 @@ import select
 from collections import deque
 from collections.abc import Mapping
 
-from engine.contracts import HttpRequest, Origin
+from engine.contracts import HttpRequest, Origin, Tunnel
 from engine.errors import UpstreamError
 from engine.transport.connection import Connection
 from engine.transport.dial import Dialer
 from engine.transport.exchange import Exchange
+from engine.transport.tunnel import offer
 
 TICK = 0.25
 """Seconds between two looks at the deadlines; a time limit is kept to this precision."""
@@ -79,6 +80,12 @@ class Pool:
             exchange.close()
             raise
         return exchange
+
+    async def tunnel(self, request: HttpRequest) -> Tunnel:
+        """Offer another protocol over a connection of its own; see `Http.tunnel`."""
+        if self._closed:
+            raise _shutting_down()
+        return await offer(self._dialer, request)
 
     async def run(self) -> None:
         """Enforce time limits until cancelled."""

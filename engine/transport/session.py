@@ -6,20 +6,23 @@ import asyncio
 import io
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from engine.contracts import HttpRequest, Origin, Timeouts
+from engine.contracts import HttpRequest, Origin, Timeouts, Tunnel, Upload
 from engine.errors import UpstreamError
 from engine.transport.connection import BODILESS, HEAD_LIMIT
-from engine.transport.dial import Proxies, permit, tls
+from engine.transport.dial import Dialer, Proxies, permit, tls
+from engine.transport.tunnel import offer
 
 OURS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
 """Headers that aiohttp would add by itself: a request goes out as composed."""
+HELD = 256 * 1024
 LARGE = 1024 * 1024
 """Bytes above which aiohttp warns of a body that is not a file."""
 
@@ -85,6 +88,7 @@ class Session:
 
     def __init__(self, environ: Mapping[str, str] | None = None) -> None:
         self._proxies = Proxies(environ or {})
+        self._dialer = Dialer(environ or {})
         self._sessions: dict[tuple[str, bool], aiohttp.ClientSession] = {}
         self._closed = False
 
@@ -110,8 +114,14 @@ class Session:
             if proxy is not None:
                 permit(origin, origin.host)
             url = URL(f"{origin.scheme}://{host}:{origin.port}{request.target.decode('ascii')}", encoded=True)
-            whole = b"".join(request.body)
-            body = io.BytesIO(whole) if len(whole) > LARGE else whole
+            body: Any = None
+            if request.upload is not None:
+                body = _pieces(request.upload)
+                if request.upload.length is not None:
+                    headers["Content-Length"] = str(request.upload.length)
+            elif not request.bodiless:
+                whole = b"".join(request.body)
+                body = io.BytesIO(whole) if len(whole) > LARGE else whole
             response = await session.request(
                 request.method.decode("ascii"), url, data=body, headers=headers, allow_redirects=False,
                 timeout=_timeout(request.timeouts), skip_auto_headers=OURS,
@@ -123,6 +133,10 @@ class Session:
             response.close()
             raise UpstreamError(502, "upstream_error", f"the upstream answered {response.status}, which is no answer")
         return Answer(response, request.timeouts)
+
+    async def tunnel(self, request: HttpRequest) -> Tunnel:
+        """Offer another protocol over a connection of its own; see `Http.tunnel`."""
+        return await offer(self._dialer, request)
 
     async def run(self) -> None:
         """Do nothing: aiohttp keeps its own deadlines."""
@@ -152,6 +166,35 @@ class Session:
                 auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(), max_line_size=HEAD_LIMIT, max_field_size=HEAD_LIMIT,
             )  # fmt: skip
         return self._sessions[kind]
+
+
+async def _pieces(upload: Upload) -> AsyncIterator[bytes]:
+    """Turn a body that is pushed into one that is asked for, holding at most HELD bytes of it."""
+    parts: deque[bytes] = deque()
+    come = asyncio.Event()
+    ends: list[str] = []
+
+    def write(data: bytes) -> bool:
+        parts.append(data)
+        come.set()
+        return sum(map(len, parts)) < HELD
+
+    def end(how: str) -> None:
+        ends.append(how)
+        come.set()
+
+    upload.flow(write, lambda: end("whole"), lambda: end("broken"))
+    try:
+        while parts or not ends:
+            await come.wait()
+            come.clear()
+            while parts:
+                yield parts.popleft()
+            upload.resume()
+        if ends[0] == "broken":
+            raise ConnectionError("the client's body broke off")
+    finally:
+        upload.stop()
 
 
 def _timeout(limits: Timeouts) -> aiohttp.ClientTimeout:

@@ -1,0 +1,73 @@
+"""How a call is decided: the verdict, why, and all that policies say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from engine.authoring.account import Account
+from engine.authoring.telling import as_json, lines_of
+from engine.authoring.trial import Trial
+
+
+def facts(trial: Trial) -> dict[str, Any]:
+    """Return the verdict about a trial and what it rests on."""
+    call, decision = trial.call, trial.decision
+    direction = decision.direction if decision is not None else None
+    caller = call.caller if call is not None else None
+    found: dict[str, Any] = {
+        "decision": "deny" if trial.refused else "allow",
+        "status": trial.status,
+        "message": trial.message,
+        "rules": list(decision.determining) if decision is not None else [],
+        "caller": (caller.alias or caller.masked or caller.role) if caller is not None else "",
+        "model": call.group.name if call is not None and call.group is not None else "",
+        "asked_for": call.model_asked if call is not None else "",
+        "tags": list(direction.tags) if direction is not None else [],
+        "route_reason": call.route_reason if call is not None else "",
+        "deployment": call.deployment.id if call is not None and call.deployment is not None else "",
+        "warnings": list(decision.warnings) if decision is not None else [],
+        "changes": _changes(trial),
+        "revision": trial.headers.get("x-interlock-revision", ""),
+        "microseconds": round(decision.seconds * 1e6, 1) if decision is not None else 0.0,
+    }
+    return found
+
+
+def lines(trial: Trial, accounts: Sequence[Account]) -> Iterator[str]:
+    """Tell how a trial was decided."""
+    found = facts(trial)
+    yield f"decision: {found['decision']}, status {found['status']}"
+    for name in (
+        "rules",
+        "message",
+        "caller",
+        "model",
+        "tags",
+        "route_reason",
+        "deployment",
+        "warnings",
+        "changes",
+        "revision",
+    ):
+        value = found[name]
+        if value:
+            yield f"{name.replace('_', ' ')}: {', '.join(value) if isinstance(value, list) else value}"
+    if found["asked_for"] and found["asked_for"] != found["model"]:
+        yield f"asked for: {found['asked_for']}"
+    yield f"policies took: {found['microseconds']} µs"
+    yield ""
+    yield from lines_of(accounts)
+    if not accounts:
+        yield "there are no policies"
+
+
+def report(trial: Trial, accounts: Sequence[Account]) -> dict[str, Any]:
+    """Return the same for programs."""
+    return {**facts(trial), "policies": as_json(accounts)}
+
+
+def _changes(trial: Trial) -> list[str]:
+    """Name the members that policies changed, each once."""
+    decision = trial.decision
+    return list(dict.fromkeys(".".join(edit.path) for edit in decision.edits)) if decision is not None else []
