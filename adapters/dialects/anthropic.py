@@ -64,6 +64,7 @@ class Anthropic:
     """The dialect of `/v1/messages`."""
 
     usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
+    asks = frozenset({"system", "messages"})
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the system's text, then the messages with what tools were passed and gave back."""

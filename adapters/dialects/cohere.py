@@ -55,6 +55,9 @@ class Cohere:
     """The dialect of `/v2/chat`, `/v2/embed` and `/v2/rerank`, and of the same under `/v1`."""
 
     usage_pattern = re.compile(rb'"(?:usage|meta)"\s*:\s*\{')
+    asks = frozenset(
+        {"messages", "preamble", "chat_history", "message", "query", "texts", "inputs", "tool_results", "documents"}
+    )
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: a chat's messages and documents, a ranking's query and documents, or texts to embed."""

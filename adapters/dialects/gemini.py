@@ -56,6 +56,7 @@ class Gemini:
     """The dialect of `:generateContent`, `:streamGenerateContent`, `:embedContent` and `:batchEmbedContents`."""
 
     usage_pattern = re.compile(rb'"usageMetadata"\s*:\s*\{')
+    asks = frozenset({"systemInstruction", "system_instruction", "contents", "content", "requests"})
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the system's text, then the contents with what functions were passed and gave back.
