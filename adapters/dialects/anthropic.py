@@ -17,7 +17,7 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
-from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, objects, tokens
+from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, tokens
 
 TYPES = {
     400: "invalid_request_error",
@@ -68,13 +68,10 @@ class Anthropic:
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the system's text, then the messages with what tools were passed and gave back."""
-        system = "\n".join(_texts(prompts.read(members, "system")))
-        said = [{"role": "system", "content": system}] if system else []
-        for one in objects(prompts.read(members, "messages")):
-            role = one.get("role")
-            content = "\n".join(_texts(one.get("content")))
-            said.append({"role": role if isinstance(role, str) else "", "content": content})
-        return said
+        asked = prompts.objects(members.get("messages"))
+        said = [{"role": prompts.string(one.get("role")), "content": _text(one.get("content"))} for one in asked]
+        system = _text(members.get("system"))
+        return [{"role": "system", "content": system}, *said] if system else said
 
     def tools(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List the tools that are offered."""
@@ -151,23 +148,23 @@ class Anthropic:
         return body.get("type") == "error" and isinstance(inner(body, "error").get("message"), str)
 
 
-def _texts(content: object) -> Iterator[str]:
+def _text(content: msgspec.Raw | None) -> str:
+    return "\n".join(filter(None, _texts(content)))
+
+
+def _texts(content: msgspec.Raw | None) -> Iterator[str]:
     """List the texts of a content, those of documents, search results and tools among them."""
-    if isinstance(content, str):
-        yield content
-        return
-    for part in content if isinstance(content, list) else ():
-        if not isinstance(part, dict):
-            yield from _texts(part)
-            continue
-        yield from (part[name] for name in _SAID if isinstance(part.get(name), str))
+    yield prompts.string(content)
+    for raw in prompts.elements(content):
+        yield prompts.string(raw)
+        part = prompts.inside(raw)
+        yield from (prompts.string(part.get(name)) for name in _SAID)
         yield from _texts(part.get("content"))
-        source = inner(part, "source")
-        if source.get("type") == "text" and isinstance(source.get("data"), str):
-            yield source["data"]
+        source = prompts.inside(part.get("source"))
+        if prompts.string(source.get("type")) == "text":
+            yield prompts.string(source.get("data"))
         yield from _texts(source.get("content"))
-        if "input" in part:
-            yield prompts.written(part["input"])
+        yield prompts.written(part.get("input"))
 
 
 def _usage(counted: _Counted) -> Usage | None:

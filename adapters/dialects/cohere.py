@@ -18,7 +18,7 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
-from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, objects, tokens
+from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, tokens
 
 DONE = b"data: [DONE]\n\n"
 REASONS = {"length": "MAX_TOKENS", "content_filter": "ERROR", "stop": "COMPLETE"}
@@ -31,6 +31,7 @@ _STOPS.update({"tool-call-start": "tool-call-end", "tool-call-delta": "tool-call
 _ENDS = frozenset({"content-end", "tool-call-start", "tool-call-end"})
 """Events that end the text before them; the plan ends where the first call begins."""
 _END = re.compile(rb'"(?:content-end|tool-call-start|tool-call-end|message-end)"')
+Asked = Mapping[str, msgspec.Raw]
 _Counts = dict[str, Any] | None
 
 
@@ -59,21 +60,23 @@ class Cohere:
         {"messages", "preamble", "chat_history", "message", "query", "texts", "inputs", "tool_results", "documents"}
     )
 
-    def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
+    def prompt(self, members: Asked) -> list[prompts.Said]:
         """List what is asked: a chat's messages and documents, a ranking's query and documents, or texts to embed."""
-        said = [_said(one) for one in objects(prompts.read(members, "messages"))]
-        said += _alone("system", prompts.read(members, "preamble"))
-        said += [_said(one) for one in objects(prompts.read(members, "chat_history"))]
-        for name in ("message", "query", "texts"):
-            said += prompts.loose(prompts.read(members, name))
-        for one in objects(prompts.read(members, "inputs")):
-            said += _alone("user", prompts.text(one.get("content")))
+        said = list(map(_said, prompts.objects(members.get("messages"))))
+        said += _alone("system", prompts.string(members.get("preamble")))
+        said += map(_said, prompts.objects(members.get("chat_history")))
+        for name in ("message", "query"):
+            said += _alone("user", prompts.string(members.get(name)))
+        for raw in prompts.elements(members.get("texts")):
+            said += _alone("user", prompts.string(raw))
+        for one in prompts.objects(members.get("inputs")):
+            said += _alone("user", "\n".join(filter(None, _texts(one.get("content")))))
         for name, role in (("tool_results", "tool"), ("documents", "user")):
-            listed = prompts.read(members, name)
-            said += [{"role": role, "content": _document(one)} for one in (listed if isinstance(listed, list) else ())]
+            for raw in prompts.elements(members.get(name)):
+                said += _alone(role, prompts.written(raw))
         return said
 
-    def tools(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
+    def tools(self, members: Asked) -> list[prompts.Said]:
         """List the tools that are offered."""
         return prompts.tools(members)
 
@@ -141,38 +144,31 @@ class Cohere:
         return (_usage(reported) if reported else None), False
 
 
-def _said(message: Member) -> prompts.Said:
+def _said(message: Asked) -> prompts.Said:
     """Read a message: its text and documents, its plan, and what it passes to tools or brings from them."""
-    role = message.get("role")
-    content = message.get("content", message.get("message"))
-    texts = [content] if isinstance(content, str) else []
-    for part in content if isinstance(content, list) else ():
-        if isinstance(part, dict) and "document" in part:
-            texts.append(_document(part["document"]))
-        else:
-            texts.append(prompts.text([part]))
-    if isinstance(message.get("tool_plan"), str):
-        texts.append(message["tool_plan"])
-    for call in objects(message.get("tool_calls")):
-        passed = inner(call, "function").get("arguments", call.get("parameters"))
-        texts += [prompts.written(passed)] if passed is not None else []
-    results = message.get("tool_results")
-    texts += map(_document, results if isinstance(results, list) else ())
-    said = ROLES.get(role, role) if isinstance(role, str) else ""
-    return {"role": said, "content": "\n".join(filter(None, texts))}
+    role = prompts.string(message.get("role"))
+    texts = [prompts.string(message.get("message")), *_texts(message.get("content"))]
+    texts.append(prompts.string(message.get("tool_plan")))
+    for call in prompts.objects(message.get("tool_calls")):
+        texts.append(prompts.written(prompts.inside(call.get("function")).get("arguments")))
+        texts.append(prompts.written(call.get("parameters")))
+    texts += map(prompts.written, prompts.elements(message.get("tool_results")))
+    return {"role": ROLES.get(role, role), "content": "\n".join(filter(None, texts))}
 
 
-def _alone(role: str, text: object) -> list[prompts.Said]:
-    return [{"role": role, "content": text}] if isinstance(text, str) and text else []
+def _texts(content: msgspec.Raw | None) -> Iterator[str]:
+    yield prompts.string(content)
+    for raw in prompts.elements(content):
+        yield prompts.string(raw)
+        part = prompts.inside(raw)
+        yield prompts.string(part.get("text"))
+        yield prompts.string(part.get("thinking"))
+        if "document" in part:
+            yield prompts.written(part["document"])
 
 
-def _document(one: object) -> str:
-    """Read a document: its text, else all that it holds, as JSON."""
-    if isinstance(one, dict):
-        for name in ("text", "data", "outputs"):
-            if name in one:
-                return _document(one[name]) if isinstance(one[name], dict) else prompts.written(one[name])
-    return prompts.written(one)
+def _alone(role: str, text: str) -> list[prompts.Said]:
+    return [{"role": role, "content": text}] if text else []
 
 
 def _usage(reported: Member) -> Usage | None:

@@ -63,30 +63,25 @@ class Gemini:
 
         Roles are those of the other dialects: `model` is `assistant`, none is `user`.
         """
-        said = []
-        for name in ("systemInstruction", "system_instruction"):
-            system = prompts.read(members, name) if name in members else None
-            if text := "\n".join(_texts({"parts": system} if isinstance(system, str) else system)):
-                said.append({"role": "system", "content": text})
-        asked = _listed(prompts.read(members, "contents")) + _listed(prompts.read(members, "content"))
-        asked += [one.get("content") for one in objects(prompts.read(members, "requests"))]
+        systems = [_text(members.get(name)) for name in ("systemInstruction", "system_instruction")]
+        said = [{"role": "system", "content": text} for text in systems if text]
+        asked = _listed(members.get("contents")) + _listed(members.get("content"))
+        asked += [one["content"] for one in prompts.objects(members.get("requests")) if "content" in one]
         for one in asked:
-            role = one.get("role") if isinstance(one, dict) else None
-            role = "assistant" if role == "model" else role
-            said.append({"role": role if isinstance(role, str) else "user", "content": "\n".join(_texts(one))})
+            role = prompts.string(prompts.inside(one).get("role")) or "user"
+            said.append({"role": "assistant" if role == "model" else role, "content": _text(one)})
         return said
 
     def tools(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List the tools that are offered: functions by name, Google's own by their member's name."""
         found = []
-        for tool in _listed(prompts.read(members, "tools")):
-            for name, value in tool.items() if isinstance(tool, dict) else ():
+        for tool in _listed(members.get("tools")):
+            for name, value in prompts.inside(tool).items():
                 if name in {"functionDeclarations", "function_declarations"}:
-                    names = [one.get("name") for one in _listed(value) if isinstance(one, dict)]
-                    found += [{"name": one if isinstance(one, str) else ""} for one in names]
+                    found += [prompts.string(prompts.inside(one).get("name")) for one in _listed(value)]
                 else:
-                    found.append({"name": name})
-        return found
+                    found.append(name)
+        return [{"name": name} for name in found]
 
     def usage(self, answer: bytes) -> Usage | None:
         """Read the usage of a whole answer; of a stream that came as an array, the last."""
@@ -161,27 +156,30 @@ class Gemini:
         return isinstance(error.get("message"), str) and isinstance(error.get("status"), str)
 
 
-def _listed(value: object) -> list[Any]:
+def _listed(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
     """List what may stand alone, as proto3's JSON allows."""
-    return value if isinstance(value, list) else [value] if isinstance(value, dict) else []
+    return prompts.elements(raw) or ([raw] if raw is not None and prompts.inside(raw) else [])
 
 
-def _texts(content: object) -> Iterator[str]:
+def _text(content: msgspec.Raw | None) -> str:
+    return "\n".join(filter(None, _texts(content)))
+
+
+def _texts(content: msgspec.Raw | None) -> Iterator[str]:
     """List the texts of a content's parts, with what functions were passed and gave back, and code that was run."""
-    parts = content.get("parts") if isinstance(content, dict) else content
-    for part in [parts] if isinstance(parts, str) else _listed(parts):
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, dict):
-            for name, passed in _SAID:
-                value = part.get(name)
-                value = value.get(passed) if passed and isinstance(value, dict) else value
-                if value is not None:
-                    yield prompts.written(value)
+    yield prompts.string(content)
+    parts = prompts.inside(content).get("parts")
+    yield prompts.string(parts)
+    for raw in _listed(parts):
+        yield prompts.string(raw)
+        part = prompts.inside(raw)
+        yield prompts.string(part.get("text"))
+        for name, passed in _PASSED:
+            if name in part:
+                yield prompts.written(prompts.inside(part[name]).get(passed))
 
 
-_SAID = (
-    ("text", ""),
+_PASSED = (
     ("functionCall", "args"),
     ("function_call", "args"),
     ("functionResponse", "response"),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+import orjson
 from hypothesis import strategies as st
 
 from engine.call import Usage
@@ -15,6 +18,7 @@ from engine.frames import Chunks, Frames, split
 from engine.holdback import Texts, Unchanged
 from tests.engine.streams import Mask, events, every, relayed
 
+_PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
 SIZES = (1, 2, 3, 7, 64, 1000, 1 << 20)
 DEEP = [b"[" * 100_000, b'{"usage":' + b'{"a":' * 100_000, b'{"delta":' + b"[" * 3_000 + b"]" * 3_000 + b"}"]
 Counts = list[int]
@@ -40,6 +44,35 @@ def bodies(names: Sequence[str], words: Sequence[str]) -> st.SearchStrategy[Any]
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(names), inner, max_size=6),
         max_leaves=16,
     )
+
+
+def asked(names: Sequence[str]) -> st.SearchStrategy[Any]:
+    """Draw what a request may hold: what is said in it, and JSON that is passed to tools."""
+    said = st.sampled_from(["text", "user", "a/b", "plain run", 'q"u', "line\nfeed", "é", "\x00", "back\\slash"])
+    return st.recursive(
+        said | st.none() | st.integers(-9, 9) | st.sampled_from([1e3, 0.5]),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(names), inner, max_size=5),
+        max_leaves=14,
+    )
+
+
+def members(**given: Any) -> dict[str, msgspec.Raw]:
+    """Make a request's members, as the gateway keeps them."""
+    return {name: msgspec.Raw(orjson.dumps(value)) for name, value in given.items()}
+
+
+def stands(dialect: Dialect, request: Mapping[str, Any], *, wide: bool, slashed: bool) -> None:
+    """Find every run of plain characters that a prompt says in the bytes of the request, where no escape hides any."""
+    spelled = {}
+    for name, value in request.items():
+        text = json.dumps(value, ensure_ascii=False, separators=(" , ", " : ") if wide else (",", ":"))
+        spelled[name] = msgspec.Raw((text.replace("/", "\\/") if slashed else text).encode())
+    raw = b"\0".join(bytes(spelled[name]) for name in spelled)
+    for message in dialect.prompt(spelled):
+        assert list(message) == ["role", "content"]
+        assert "\\/" not in message["content"].replace("\\\\", "")
+        for run in _PLAIN.findall(message["content"]):
+            assert b"\\u" in raw or run.encode() in raw
 
 
 def survives(dialect: Dialect, body: Any) -> None:

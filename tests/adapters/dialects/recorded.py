@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
+from msgspec import Raw
 
 from adapters.dialects.anthropic import Anthropic
 from adapters.dialects.cohere import Cohere
 from adapters.dialects.gemini import Gemini
 from engine.contracts import Dialect
 from engine.frames import Frames
-from tests.adapters.dialects.laws import Counts, at_any_cut, counts, masks, only_texts_change, said
+from tests.adapters.dialects.laws import Counts, at_any_cut, counts, masks, members, only_texts_change, said
 from tests.engine.streams import events, relayed
 from tests.running import ROOT
 
@@ -47,9 +47,9 @@ class Exchange(NamedTuple):
         return self.status == 200 and self.body.lstrip()[:1] not in {b"{", b"["}
 
     @property
-    def members(self) -> dict[str, msgspec.Raw]:
+    def members(self) -> dict[str, Raw]:
         """The request's members, as the gateway keeps them."""
-        return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in self.request.items()}
+        return members(**self.request)
 
 
 def load(shared: Path, dialect: type[Dialect]) -> Iterator[Exchange]:

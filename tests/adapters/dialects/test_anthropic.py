@@ -7,7 +7,6 @@ from typing import Any
 
 import anthropic
 import httpx2
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from engine.errors import ClientError, PolicyError, UpstreamError
 from engine.frames import Frames, split
 from engine.holdback import Texts
 from tests.adapters.dialects import laws, recorded
-from tests.adapters.dialects.laws import counts, framed
+from tests.adapters.dialects.laws import counts, framed, members
 from tests.engine.streams import Mask, chunks, cuttings, frame, relayed
 
 DIALECT = Anthropic()
@@ -28,6 +27,7 @@ NAMES = ["type", "index", "delta", "text", "thinking", "partial_json", "content_
          "output_tokens_details", "thinking_tokens", "stop_reason"]  # fmt: skip
 WORDS = ["content_block_delta", "content_block_start", "content_block_stop", "message_start", "message_delta",
          "message_stop", "error", "text_delta", "thinking_delta", "input_json_delta", "text", "thinking"]  # fmt: skip
+ASKED = laws.asked(["role", "content", "type", "text", "thinking", "title", "source", "data", "input"])
 BODIES = laws.bodies(NAMES, WORDS)
 EVENTS = st.builds(
     lambda kind, inner, body: {**body, "type": kind, "delta": inner, "content_block": inner},
@@ -75,10 +75,6 @@ STREAM = (
     + delta(2, "input_json_delta", "partial_json", '{"a":"a') + delta(2, "input_json_delta", "partial_json", 'ab"}')
     + closed(2) + last({"output_tokens": 30, "output_tokens_details": {"thinking_tokens": 11}})
 )  # fmt: skip
-
-
-def members(**given_members: Any) -> dict[str, msgspec.Raw]:
-    return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in given_members.items()}
 
 
 @pytest.mark.parametrize(
@@ -211,6 +207,12 @@ def test_no_event_can_break_the_dialect(body):
 @LAW
 def test_no_bytes_can_break_the_dialect(data):
     laws.survives(DIALECT, data)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Anthropic.asks)), ASKED, max_size=3), st.booleans(), st.booleans())
+@LAW
+def test_what_a_prompt_says_stands_in_the_request(asked, wide, slashed):
+    laws.stands(DIALECT, asked, wide=wide, slashed=slashed)
 
 
 @pytest.mark.parametrize("data", laws.DEEP)

@@ -6,7 +6,6 @@ import itertools
 import json
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +16,7 @@ from engine.errors import PolicyError, UpstreamError
 from engine.frames import Frames, split
 from engine.holdback import Texts
 from tests.adapters.dialects import laws, recorded
-from tests.adapters.dialects.laws import counts, framed
+from tests.adapters.dialects.laws import counts, framed, members
 from tests.engine.streams import DONE, Mask, chunks, cuttings, frame, relayed
 
 DIALECT = Cohere()
@@ -27,6 +26,22 @@ NAMES = ["type", "index", "delta", "message", "content", "text", "thinking", "to
          "search_units", "finish_reason"]  # fmt: skip
 WORDS = ["content-start", "content-delta", "content-end", "tool-plan-delta", "tool-call-start", "tool-call-delta", "tool-call-end",
          "message-end", "citation-start"]  # fmt: skip
+ASKED = laws.asked(
+    [
+        "role",
+        "content",
+        "text",
+        "document",
+        "data",
+        "message",
+        "tool_plan",
+        "tool_calls",
+        "function",
+        "arguments",
+        "parameters",
+        "outputs",
+    ]
+)
 BODIES = laws.bodies(NAMES, WORDS)
 SAID = st.fixed_dictionaries(
     {},
@@ -72,10 +87,6 @@ STREAM = (
 )  # fmt: skip
 
 
-def members(**given_members: Any) -> dict[str, msgspec.Raw]:
-    return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in given_members.items()}
-
-
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
@@ -83,13 +94,13 @@ def members(**given_members: Any) -> dict[str, msgspec.Raw]:
          [("system", "be kind"), ("user", "a\nb")]),
         ({"messages": [{"role": "assistant", "tool_plan": "p", "tool_calls": [{"function": {"name": "f", "arguments": '{"q":1}'}}]},
                        {"role": "tool", "content": [{"type": "document", "document": {"data": {"k": "é"}}}, {"type": "document", "document": {"data": "d"}}]}]},
-         [("assistant", 'p\n{"q":1}'), ("tool", '{"k":"é"}\nd')]),
+         [("assistant", 'p\n{"q":1}'), ("tool", '{"data":{"k":"é"}}\n{"data":"d"}')]),
         ({"messages": [{"role": "user", "content": "hi"}], "documents": ["plain", {"id": "1", "data": {"text": "in", "title": "t"}}, {"text": "on top"}]},
-         [("user", "hi"), ("user", "plain"), ("user", "in"), ("user", "on top")]),
+         [("user", "hi"), ("user", "plain"), ("user", '{"id":"1","data":{"text":"in","title":"t"}}'), ("user", '{"text":"on top"}')]),
         ({"message": "now", "preamble": "be kind", "chat_history": [
             {"role": "USER", "message": "q"}, {"role": "CHATBOT", "message": "a", "tool_calls": [{"name": "f", "parameters": {"p": 1}}]},
             {"role": "TOOL", "tool_results": [{"call": {}, "outputs": [{"o": 2}]}]}], "tool_results": [{"outputs": [{"o": 3}]}]},
-         [("system", "be kind"), ("user", "q"), ("assistant", 'a\n{"p":1}'), ("tool", '[{"o":2}]'), ("user", "now"), ("tool", '[{"o":3}]')]),
+         [("system", "be kind"), ("user", "q"), ("assistant", 'a\n{"p":1}'), ("tool", '{"call":{},"outputs":[{"o":2}]}'), ("user", "now"), ("tool", '{"outputs":[{"o":3}]}')]),
         ({"query": "q", "documents": ["a", {"title": "t", "n": 1}]}, [("user", "q"), ("user", "a"), ("user", '{"title":"t","n":1}')]),
         ({"texts": ["a", "b", 5], "inputs": [{"content": [{"type": "text", "text": "c"}, {"type": "image_url"}]}]},
          [("user", "a"), ("user", "b"), ("user", "c")]),
@@ -210,6 +221,12 @@ def test_no_event_can_break_the_dialect(body):
 @LAW
 def test_no_bytes_can_break_the_dialect(data):
     laws.survives(DIALECT, data)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(Cohere.asks)), ASKED, max_size=3), st.booleans(), st.booleans())
+@LAW
+def test_what_a_prompt_says_stands_in_the_request(asked, wide, slashed):
+    laws.stands(DIALECT, asked, wide=wide, slashed=slashed)
 
 
 @pytest.mark.parametrize("data", laws.DEEP)
