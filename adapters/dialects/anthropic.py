@@ -85,12 +85,17 @@ class Anthropic:
             return None
 
     def frame_usage(self, frame: Frame) -> tuple[Usage | None, bool]:
-        """Read a frame's usage; none says nothing else."""
+        """Read a frame's usage; none says nothing else. The first counts an output that is only begun."""
         try:
             found = _event.decode(frame.data)
         except UNREADABLE:
             return None, False
-        return _usage(found) or (_usage(found.message) if found.message else None), False
+        usage = _usage(found)
+        if usage is None and found.message is not None:
+            usage = _usage(found.message)
+            if usage is not None:
+                usage.estimated = True
+        return usage, False
 
     def merged(self, earlier: Usage, later: Usage) -> Usage:
         """Combine the halves: a later count replaces an earlier one, one that is missing or 0 does not."""

@@ -142,6 +142,7 @@ def test_a_stream_uses_the_input_of_its_start_and_the_output_of_its_end(first, s
     relayed(relay, [start(first) + last(second)])
     assert counts(relay.usage) == expected
     assert relay.usage is not None
+    assert not relay.usage.estimated or not second
     assert relay.usage.service_tier == first.get("service_tier", "")
 
 
@@ -149,6 +150,8 @@ def test_what_broke_off_has_used_its_input():
     relay = Frames(DIALECT)
     out = relay.feed(BEGUN + b"event: content_bl") + relay.broken(UpstreamError(502, "upstream_error", "broke off"))
     assert counts(relay.usage) == [77, 1, 50, 7, 0, 78]
+    assert relay.usage is not None
+    assert relay.usage.estimated
     assert list(split(out))[-1].event == b"error"
 
 
