@@ -23,6 +23,7 @@ PORTS = frozenset(
         "frames",
         "globs",
         "holdback",
+        "outbound",
         "places",
         "policy",
         "prompts",
