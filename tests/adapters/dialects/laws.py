@@ -21,6 +21,8 @@ from tests.engine.streams import Mask, events, every, relayed
 _PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
 SIZES = (1, 2, 3, 7, 64, 1000, 1 << 20)
 DEEP = [b"[" * 100_000, b'{"usage":' + b'{"a":' * 100_000, b'{"delta":' + b"[" * 3_000 + b"]" * 3_000 + b"}"]
+PASSED = {"n": [1, 2e3, None], "p": "a/b", "q": {"r": True}}
+"""What is passed to a tool, and can be written in more than one way."""
 Counts = list[int]
 """Input, output, cached input, cache write, reasoning, total."""
 

@@ -28,6 +28,11 @@ NAMES = ["type", "index", "delta", "text", "thinking", "partial_json", "content_
 WORDS = ["content_block_delta", "content_block_start", "content_block_stop", "message_start", "message_delta",
          "message_stop", "error", "text_delta", "thinking_delta", "input_json_delta", "text", "thinking"]  # fmt: skip
 ASKED = laws.asked(["role", "content", "type", "text", "thinking", "title", "source", "data", "input"])
+REQUESTS = st.fixed_dictionaries(
+    {"messages": st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": st.lists(
+        st.fixed_dictionaries({}, optional={"text": ASKED, "input": ASKED, "content": ASKED, "source": ASKED}), max_size=3)}), max_size=2)},
+    optional={"system": ASKED},
+)  # fmt: skip
 BODIES = laws.bodies(NAMES, WORDS)
 EVENTS = st.builds(
     lambda kind, inner, body: {**body, "type": kind, "delta": inner, "content_block": inner},
@@ -212,7 +217,9 @@ def test_no_bytes_can_break_the_dialect(data):
     laws.survives(DIALECT, data)
 
 
-@given(st.dictionaries(st.sampled_from(sorted(Anthropic.asks)), ASKED, max_size=3), st.booleans(), st.booleans())
+@given(
+    REQUESTS | st.dictionaries(st.sampled_from(sorted(Anthropic.asks)), ASKED, max_size=3), st.booleans(), st.booleans()
+)
 @LAW
 def test_what_a_prompt_says_stands_in_the_request(asked, wide, slashed):
     laws.stands(DIALECT, asked, wide=wide, slashed=slashed)

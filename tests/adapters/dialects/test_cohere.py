@@ -42,6 +42,13 @@ ASKED = laws.asked(
         "outputs",
     ]
 )
+REQUESTS = st.fixed_dictionaries(
+    {"messages": st.lists(st.fixed_dictionaries({}, optional={
+        "content": ASKED, "message": ASKED, "tool_results": ASKED,
+        "tool_calls": st.lists(st.fixed_dictionaries({"parameters": ASKED, "function": st.fixed_dictionaries({"arguments": ASKED})}), max_size=2),
+    }), max_size=2)},
+    optional={"documents": ASKED, "tool_results": ASKED, "query": ASKED},
+)  # fmt: skip
 BODIES = laws.bodies(NAMES, WORDS)
 SAID = st.fixed_dictionaries(
     {},
@@ -223,7 +230,9 @@ def test_no_bytes_can_break_the_dialect(data):
     laws.survives(DIALECT, data)
 
 
-@given(st.dictionaries(st.sampled_from(sorted(Cohere.asks)), ASKED, max_size=3), st.booleans(), st.booleans())
+@given(
+    REQUESTS | st.dictionaries(st.sampled_from(sorted(Cohere.asks)), ASKED, max_size=3), st.booleans(), st.booleans()
+)
 @LAW
 def test_what_a_prompt_says_stands_in_the_request(asked, wide, slashed):
     laws.stands(DIALECT, asked, wide=wide, slashed=slashed)

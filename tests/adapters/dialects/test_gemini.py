@@ -38,6 +38,12 @@ ASKED = laws.asked(
         "code",
     ]
 )
+PASSED = st.fixed_dictionaries({}, optional=dict.fromkeys(["args", "response", "code", "output"], ASKED))
+REQUESTS = st.fixed_dictionaries(
+    {"contents": st.lists(st.fixed_dictionaries({"parts": st.lists(st.fixed_dictionaries({}, optional={
+        "text": ASKED, "functionCall": PASSED, "function_response": PASSED, "executableCode": PASSED}), max_size=3)}), max_size=2)},
+    optional={"systemInstruction": ASKED, "requests": ASKED},
+)  # fmt: skip
 BODIES = laws.bodies(NAMES, ["AUDIO", "STOP", "FINISH_REASON_UNSPECIFIED", "ON_DEMAND_FLEX"])
 PARTS = st.lists(
     st.fixed_dictionaries({"text": st.text(max_size=5)}, optional={"thought": BODIES, "functionCall": BODIES}) | BODIES, max_size=3
@@ -235,7 +241,9 @@ def test_no_bytes_can_break_the_dialect(data):
     laws.survives(DIALECT, data)
 
 
-@given(st.dictionaries(st.sampled_from(sorted(Gemini.asks)), ASKED, max_size=3), st.booleans(), st.booleans())
+@given(
+    REQUESTS | st.dictionaries(st.sampled_from(sorted(Gemini.asks)), ASKED, max_size=3), st.booleans(), st.booleans()
+)
 @LAW
 def test_what_a_prompt_says_stands_in_the_request(asked, wide, slashed):
     laws.stands(DIALECT, asked, wide=wide, slashed=slashed)
