@@ -47,7 +47,7 @@ class Usage:
 
     Token counts include their parts: `input` holds `cached_input`, `cache_write` and `audio_input`;
     `output` holds `reasoning` and `audio_output`. `cost` is in nano-dollars, None while unpriced. `estimated` marks
-    counts of ours, made where the provider's never came.
+    counts of ours, made where the provider's never came, or broke off.
     """
 
     __slots__ = (

@@ -120,7 +120,10 @@ class Dialect(Protocol):
     """One wire format as clients speak it."""
 
     usage_pattern: re.Pattern[bytes]
-    """What every frame with usage contains: bytes without a match are never decoded for it."""
+    """What every frame with usage contains: bytes without a match are never decoded for it.
+
+    It matches the name of a member and the brace that opens its object.
+    """
     asks: frozenset[str]
     """The members of a request that hold all that its prompt says."""
 
@@ -134,7 +137,13 @@ class Dialect(Protocol):
         """Read the usage of a whole JSON answer; None when there is none."""
 
     def frame_usage(self, frame: Frame) -> tuple[Usage | None, bool]:
-        """Read a frame's usage, and whether the frame says nothing else (and may be dropped)."""
+        """Read a frame's usage, and whether the frame says nothing else (and may be dropped).
+
+        It is `estimated` where the output is only begun, and what a later frame reports must complete it.
+        """
+
+    def merged(self, earlier: Usage, later: Usage) -> Usage:
+        """Combine what two frames of one stream report; where every report is whole, that is the later."""
 
     def ends(self, frame: Frame) -> tuple[int, ...]:
         """Name the choices whose texts end with this frame; `EVERY` when the stream does."""

@@ -29,7 +29,7 @@ class Relay(Protocol):
 
     @property
     def usage(self) -> Usage | None:
-        """The last usage that the stream reported."""
+        """The usage that the stream has reported so far."""
 
     @property
     def frames(self) -> int:
@@ -153,7 +153,7 @@ class Frames:
         for frame in split(data):
             usage, only = self._dialect.frame_usage(frame)
             if usage is not None:
-                self.usage = usage
+                self.usage = usage if self.usage is None else self._dialect.merged(self.usage, usage)
             if not (only and self._hide):
                 kept.append(frame.raw)
         return b"".join(kept)
@@ -172,7 +172,7 @@ class Chunks:
 
     @property
     def usage(self) -> Usage | None:
-        """The last usage that the stream reported."""
+        """The usage that the stream has reported so far."""
         return self._frames.usage
 
     @property

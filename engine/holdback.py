@@ -44,7 +44,7 @@ class Texts:
 
     @property
     def usage(self) -> Usage | None:
-        """The last usage that the stream reported."""
+        """The usage that the stream has reported so far."""
         return self._frames.usage
 
     @property

@@ -1,7 +1,14 @@
-"""What OpenAI's formats ask: messages as plain text, and the names of tools."""
+"""What requests ask: messages as plain text, and the names of tools.
+
+OpenAI's formats are read here; the others' by their dialects, with the functions at the end, which decode of a request
+only what is said: a picture stays undecoded. What is passed to a tool is told as it was written. For a text to look for,
+of printable characters that JSON has one way to write, stands in the bytes of a request if it stands in a prompt.
+"""
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +18,9 @@ Said = dict[str, str]
 """One message: its `role` and its `content`, always text."""
 NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_ESCAPE = re.compile(r"\\(.)")
 
 
 def read(members: Mapping[str, msgspec.Raw], name: str) -> Any:
@@ -75,3 +85,43 @@ def _parts(content: list[Any]) -> Iterator[str]:
             yield part
         elif isinstance(part, dict):
             yield from (said for name in ("text", "refusal", "output") if isinstance(said := part.get(name), str))
+
+
+def inside(raw: msgspec.Raw | None) -> dict[str, msgspec.Raw]:
+    """Return the members of an object; whatever is none has none."""
+    return _object(raw) if raw is not None and _begins(raw) == b"{" else {}
+
+
+def elements(raw: msgspec.Raw | None) -> list[msgspec.Raw]:
+    """Return the elements of an array; whatever is none has none."""
+    return _array(raw) if raw is not None and _begins(raw) == b"[" else []
+
+
+def objects(raw: msgspec.Raw | None) -> list[dict[str, msgspec.Raw]]:
+    """Return the objects of an array; whatever is none is left out."""
+    return [_object(one) for one in elements(raw) if _begins(one) == b"{"]
+
+
+def string(raw: msgspec.Raw | None) -> str:
+    """Return a text; whatever is none is empty."""
+    return str(_decode(raw)) if raw is not None and _begins(raw) == b'"' else ""
+
+
+def written(raw: msgspec.Raw | None) -> str:
+    """Return what is passed to a tool, or comes from one: its text, else its JSON as it was written.
+
+    Escapes of what needs none are undone, for nothing may be hidden in them.
+    """
+    if raw is None or raw == NULL or _begins(raw) == b'"':
+        return string(raw)
+    said = bytes(raw).decode()
+    if "\\u" not in said:
+        return _ESCAPE.sub(lambda found: "/" if found[1] == "/" else found[0], said) if "\\/" in said else said
+    try:
+        return json.dumps(_decode(raw), ensure_ascii=False, separators=(",", ":"))
+    except (msgspec.DecodeError, ValueError):
+        return said  # a number too large for anyone
+
+
+def _begins(raw: msgspec.Raw) -> bytes:
+    return bytes(memoryview(raw)[:1])

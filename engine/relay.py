@@ -7,7 +7,6 @@ straight to the client's socket; the call's own task only waits for the end and 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 
 from engine.call import Call, Usage
@@ -26,7 +25,6 @@ TAIL = 64 * 1024
 """Bytes kept of the end of a larger answer, where its usage stands."""
 UNBUFFERED = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 """What keeps proxies on the way to a client from holding a stream up."""
-_USAGE = re.compile(rb'"usage"\s*:\s*(?=\{)')
 
 
 class Answer:
@@ -87,7 +85,7 @@ class Answer:
             call.error = error
             reply.write(relay.broken(error))
         finally:
-            self._count(relay.usage or _estimate(call, relay))
+            self._count(_used(call, relay))
         reply.end()
 
     def _relay(self, guards: tuple[TextGuard, ...]) -> Relay:
@@ -130,14 +128,14 @@ class Large:
 
     def end(self) -> bytes:
         """Return nothing: all of it is out."""
-        *_, last = [None, *_USAGE.finditer(self._tail)]
+        *_, last = [None, *self._dialect.usage_pattern.finditer(self._tail)]
         if last is not None:
-            text = self._tail[last.end() :].decode("utf-8", "replace")
+            text = self._tail[last.end() - 1 :].decode("utf-8", "replace")
             try:
                 _, length = json.JSONDecoder().raw_decode(text)
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, RecursionError):
                 return b""
-            self.usage = self._dialect.usage(b'{"usage":' + text[:length].encode() + b"}")
+            self.usage = self._dialect.usage(b"{" + last[0][:-1] + text[:length].encode() + b"}")
         return b""
 
     def broken(self, error: GatewayError) -> bytes:
@@ -149,8 +147,11 @@ def _is_stream(upstream: Upstream) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in upstream.headers)
 
 
-def _estimate(call: Call, relay: Relay) -> Usage:
-    """Count what the provider did not: four bytes a token asked, a token a frame answered."""
-    usage = Usage(call.body_size // 4, relay.frames)
-    usage.estimated = True
+def _used(call: Call, relay: Relay) -> Usage:
+    """Take what the stream reported; count what the provider did not: four bytes a token asked, a token a frame answered."""
+    usage = relay.usage or Usage(call.body_size // 4)
+    if relay.usage is None or usage.estimated:
+        usage.output = max(usage.output, relay.frames)
+        usage.total = usage.input + usage.output
+        usage.estimated = True
     return usage

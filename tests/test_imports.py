@@ -24,6 +24,7 @@ PORTS = frozenset(
         "globs",
         "holdback",
         "outbound",
+        "places",
         "policy",
         "prompts",
         "variables",

@@ -8,7 +8,7 @@ stream under `x_groq`, Moonshot and Together cached tokens beside the sums, Open
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,14 +18,10 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
+from engine.places import UNREADABLE, Member, Place, decode, fill, inner, number, objects, tokens
 
 DONE = b"[DONE]"
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What reading an upstream's bytes may raise."""
 _WHOLES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens"})
-Member = dict[str, Any]
-Place = tuple[Member, str, TextSlot]
-"""Where a text stands: the object that holds it, the member's name, and the text."""
 
 
 class _Answer(msgspec.Struct):
@@ -78,6 +74,11 @@ class OpenAI:
         usage = usage_of(chunk)
         return usage, usage is not None and chunk.usage is not None and chunk.choices == []
 
+    def merged(self, earlier: Usage, later: Usage) -> Usage:
+        """Take the later: what a stream reports, it reports whole."""
+        del earlier
+        return later
+
     def ends(self, frame: Frame) -> tuple[int, ...]:
         """Name the choices that finish with this frame; `EVERY` at `[DONE]`."""
         if frame.data == DONE:
@@ -121,16 +122,6 @@ class OpenAI:
     def is_error(self, answer: bytes) -> bool:
         """Tell whether an answer is `{"error": {"message": ...}}`."""
         return is_error(answer)
-
-
-def fill(places: Iterable[Place], slots: Sequence[TextSlot]) -> None:
-    """Write slots into their places, those of one text in their order; places without a slot are emptied."""
-    texts: dict[tuple[Channel, int, int], list[str]] = {}
-    for slot in reversed(slots):
-        texts.setdefault((slot.channel, slot.choice, slot.index), []).append(slot.text)
-    for holder, name, slot in places:
-        waiting = texts.get((slot.channel, slot.choice, slot.index))
-        holder[name] = waiting.pop() if waiting else ""
 
 
 def _strip(chunk: Member, places: Sequence[Place], said: TextSlot) -> None:
@@ -193,9 +184,9 @@ def count(reported: Member) -> Usage:
     Gemini's reasoning tokens are reported so.
     """
     usage = Usage(
-        _number(reported, "prompt_tokens") or _number(reported, "input_tokens"),
-        _number(reported, "completion_tokens") or _number(reported, "output_tokens"),
-        _number(reported, "total_tokens"),
+        tokens(reported, "prompt_tokens") or tokens(reported, "input_tokens"),
+        tokens(reported, "completion_tokens") or tokens(reported, "output_tokens"),
+        tokens(reported, "total_tokens"),
     )
     if not reported.keys() <= _WHOLES:
         _count_parts(usage, reported)
@@ -209,49 +200,21 @@ def count(reported: Member) -> Usage:
 
 
 def _count_parts(usage: Usage, reported: Member) -> None:
-    read = _part(reported, "prompt_tokens_details") or _part(reported, "input_tokens_details")
-    written = _part(reported, "completion_tokens_details") or _part(reported, "output_tokens_details")
+    read = inner(reported, "prompt_tokens_details") or inner(reported, "input_tokens_details")
+    written = inner(reported, "completion_tokens_details") or inner(reported, "output_tokens_details")
     usage.cached_input = (
-        _number(read, "cached_tokens")
-        or _number(reported, "cached_tokens")
-        or _number(reported, "prompt_cache_hit_tokens")
+        tokens(read, "cached_tokens")
+        or tokens(reported, "cached_tokens")
+        or tokens(reported, "prompt_cache_hit_tokens")
     )
-    usage.cache_write = _number(read, "cache_write_tokens") or _number(read, "cache_creation_tokens")
-    usage.audio_input = _number(read, "audio_tokens")
-    usage.reasoning = _number(written, "reasoning_tokens") or _number(reported, "reasoning_tokens")
-    usage.audio_output = _number(written, "audio_tokens")
-
-
-def _number(holder: Member, name: str) -> int:
-    value = holder.get(name)
-    return value if type(value) is int and value > 0 else 0
-
-
-def _part(holder: Member, name: str) -> Member:
-    value = holder.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def decode(data: bytes) -> Member:
-    """Parse a frame's JSON object; anything else is an empty one."""
-    try:
-        chunk = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return {}
-    return chunk if isinstance(chunk, dict) else {}
-
-
-def number(value: object, otherwise: int) -> int:
-    """Read an index; whatever is none becomes `otherwise`."""
-    return value if type(value) is int else otherwise
-
-
-def _objects(value: object) -> list[Member]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    usage.cache_write = tokens(read, "cache_write_tokens") or tokens(read, "cache_creation_tokens")
+    usage.audio_input = tokens(read, "audio_tokens")
+    usage.reasoning = tokens(written, "reasoning_tokens") or tokens(reported, "reasoning_tokens")
+    usage.audio_output = tokens(written, "audio_tokens")
 
 
 def _choices(chunk: Member) -> Iterator[tuple[int, Member]]:
-    for choice in _objects(chunk.get("choices")):
+    for choice in objects(chunk.get("choices")):
         yield number(choice.get("index"), 0), choice
 
 
@@ -278,7 +241,7 @@ def _delta_places(choice: int, delta: Member) -> Iterator[Place]:
     for name, channel, index in _PLAIN:
         if isinstance(delta.get(name), str):
             yield delta, name, TextSlot(channel, choice, index, delta[name])
-    for position, detail in enumerate(_objects(delta.get("reasoning_details"))):
+    for position, detail in enumerate(objects(delta.get("reasoning_details"))):
         place = _DETAILS + number(detail.get("index"), position)
         for name in ("text", "summary"):
             if isinstance(detail.get(name), str):
@@ -288,7 +251,7 @@ def _delta_places(choice: int, delta: Member) -> Iterator[Place]:
     audio = delta.get("audio")
     if isinstance(audio, dict) and isinstance(audio.get("transcript"), str):
         yield audio, "transcript", TextSlot(Channel.TRANSCRIPT, choice, 0, audio["transcript"])
-    calls = _objects(delta.get("tool_calls"))
+    calls = objects(delta.get("tool_calls"))
     for position, call in enumerate([*calls, {"function": delta.get("function_call")}]):
         function = call.get("function")
         if isinstance(function, dict) and isinstance(function.get("arguments"), str):
@@ -297,9 +260,9 @@ def _delta_places(choice: int, delta: Member) -> Iterator[Place]:
 
 
 def _part_places(choice: int, parts: list[Any]) -> Iterator[Place]:
-    for part in _objects(parts):
+    for part in objects(parts):
         if isinstance(part.get("text"), str):
             yield part, "text", TextSlot(Channel.CONTENT, choice, 0, part["text"])
-        for thought in _objects(part.get("thinking")):
+        for thought in objects(part.get("thinking")):
             if isinstance(thought.get("text"), str):
                 yield thought, "text", TextSlot(Channel.REASONING, choice, 0, thought["text"])

@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 import orjson
 
-from adapters.dialects.openai import UNREADABLE, Member, Place, count, decode, envelope, fill, is_error, number
+from adapters.dialects.openai import count, envelope, is_error
 from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
+from engine.places import UNREADABLE, Member, Place, decode, fill, number
 
 LAST = ("response.completed", "response.incomplete", "response.failed", "error")
 DELTAS = {
@@ -82,6 +83,11 @@ class Responses:
         except UNREADABLE:
             return None, False
         return (_usage(event.response) if event.response else None), False
+
+    def merged(self, earlier: Usage, later: Usage) -> Usage:
+        """Take the later: only the last event reports."""
+        del earlier
+        return later
 
     def ends(self, frame: Frame) -> tuple[int, ...]:
         """Name the output item that, or a text of which, is done; `EVERY` when the response is."""

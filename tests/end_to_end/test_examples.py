@@ -80,3 +80,20 @@ def test_the_demo_makes_three_good_calls():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 of 3 calls good" in done.stdout
     assert done.stdout.count("status  200") == 3
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        ("anthropic", "content: Signals are set.\ninput 24, output 6\n"),
+        ("cohere", "content: Signals are set.\ninput 6, output 4\n"),
+        ("gemini", "reasoning: A question of points.\ncontent: Signals are set.\ninput 24, output 9\n"),
+    ],
+)
+def test_dialects(dialect, said):
+    folder = ROOT / "examples" / "dialects"
+    done = subprocess.run(
+        [sys.executable, str(folder / "count.py"), dialect, str(folder / f"{dialect}.sse")],
+        env={"PATH": ""}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == (said, "")
