@@ -138,11 +138,15 @@ class Endpoint(Protocol):
     api_base: str
     unsupported: frozenset[str]
     """Request members that this model refuses; left out where the configuration says `drop_params`."""
+    drops: frozenset[str]
+    """Request members that this provider never takes."""
+    renames: Sequence[tuple[str, str]]
+    """Request members that this provider has under another name."""
     secrets: tuple[bytes, ...]
     """Credentials that the upstream is sent, and that no client may be shown when an upstream quotes them."""
 
     async def send(self, call: Call, body: Pieces) -> Upstream:
-        """Send one request body for `call.route.operation`; raises UpstreamError."""
+        """Send one request body for `call.route.task`; raises UpstreamError."""
 
 
 class Provider(Protocol):
@@ -264,6 +268,9 @@ class Source(Protocol):
 
     async def read(self, limit: int) -> bytes:
         """Wait for the whole body; raises ClientError (413 over `limit` bytes, 415, 400 broken off)."""
+
+    async def read_form(self, limit: int) -> bytes:
+        """Wait for the whole body, which need not be JSON; raises as `read`."""
 
 
 class Reply(Protocol):

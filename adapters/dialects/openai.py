@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from engine import prompts
-from engine.call import Usage
+from engine.call import Measured, Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 
@@ -159,17 +159,27 @@ def _only(node: Any, holder: Member, name: str) -> Any:
 
 def envelope(error: GatewayError) -> Member:
     """Shape an error as OpenAI's clients expect it; `code` is the status as text, as LiteLLM's users parse it."""
-    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": str(error.status)}}
+    return {
+        "error": {
+            "message": error.message,
+            "type": error.type,
+            "param": error.param,
+            "code": error.code or str(error.status),
+        }
+    }
 
 
 def is_error(answer: bytes) -> bool:
-    """Tell whether a body is an error in OpenAI's shape."""
+    """Tell whether a body is an error in OpenAI's shape, and not Anthropic's or Google's, which look alike."""
     try:
         body = orjson.loads(answer)
     except orjson.JSONDecodeError:
         return False
     error = body.get("error") if isinstance(body, dict) else None
-    return isinstance(error, dict) and isinstance(error.get("message"), str)
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return False
+    status = error.get("status")
+    return body.get("type") != "error" and not (isinstance(status, str) and status.isupper())
 
 
 def usage_of(answer: _Answer) -> Usage | None:
@@ -192,12 +202,12 @@ def count(reported: Member) -> Usage:
     Gemini's reasoning tokens are reported so.
     """
     usage = Usage(
-        _number(reported, "prompt_tokens") or _number(reported, "input_tokens"),
-        _number(reported, "completion_tokens") or _number(reported, "output_tokens"),
-        _number(reported, "total_tokens"),
+        whole_number(reported, "prompt_tokens") or whole_number(reported, "input_tokens"),
+        whole_number(reported, "completion_tokens") or whole_number(reported, "output_tokens"),
+        whole_number(reported, "total_tokens"),
     )
     if not reported.keys() <= _WHOLES:
-        _count_parts(usage, reported)
+        usage = _count_parts(usage, reported)
     if not usage.input and not usage.output:
         # Voyage counts its embeddings in a total alone.
         usage.input = usage.total
@@ -207,26 +217,65 @@ def count(reported: Member) -> Usage:
     return usage
 
 
-def _count_parts(usage: Usage, reported: Member) -> None:
-    read = _part(reported, "prompt_tokens_details") or _part(reported, "input_tokens_details")
-    written = _part(reported, "completion_tokens_details") or _part(reported, "output_tokens_details")
+def _count_parts(usage: Usage, reported: Member) -> Usage:
+    read = part(reported, "prompt_tokens_details") or part(reported, "input_tokens_details")
+    written = part(reported, "completion_tokens_details") or part(reported, "output_tokens_details")
     usage.cached_input = (
-        _number(read, "cached_tokens")
-        or _number(reported, "cached_tokens")
-        or _number(reported, "prompt_cache_hit_tokens")
+        whole_number(read, "cached_tokens")
+        or whole_number(reported, "cached_tokens")
+        or whole_number(reported, "prompt_cache_hit_tokens")
+        or whole_number(reported, "cache_read_input_tokens")
     )
-    usage.cache_write = _number(read, "cache_write_tokens") or _number(read, "cache_creation_tokens")
-    usage.audio_input = _number(read, "audio_tokens")
-    usage.reasoning = _number(written, "reasoning_tokens") or _number(reported, "reasoning_tokens")
-    usage.audio_output = _number(written, "audio_tokens")
+    usage.cache_write = (
+        whole_number(read, "cache_write_tokens")
+        or whole_number(read, "cache_creation_tokens")
+        or whole_number(reported, "cache_creation_input_tokens")
+    )
+    usage.audio_input = whole_number(read, "audio_tokens")
+    usage.reasoning = whole_number(written, "reasoning_tokens") or whole_number(reported, "reasoning_tokens")
+    usage.audio_output = whole_number(written, "audio_tokens")
+    if "search_context_size" in reported or "cache_creation" in reported or written.get("image_tokens"):
+        return _measure(usage, reported, written)
+    return usage
 
 
-def _number(holder: Member, name: str) -> int:
+def _measure(usage: Usage, reported: Member, written: Member) -> Usage:
+    """Count what few report: pictures among the output, what Anthropic keeps for an hour, what Perplexity searches.
+
+    Perplexity's deep research reports its reasoning beside the completion, not in it.
+    """
+    found = measured(usage)
+    found.image_output = whole_number(written, "image_tokens")
+    found.cache_write_1h = whole_number(part(reported, "cache_creation"), "ephemeral_1h_input_tokens")
+    size = reported.get("search_context_size")
+    if isinstance(size, str):
+        found.variant = f"search_context_size_{size}"
+        found.units["searches"] = whole_number(reported, "num_search_queries") or 1
+    if "citation_tokens" in reported:
+        found.units["citations"] = whole_number(reported, "citation_tokens")
+        found.output += found.reasoning
+        found.total = max(found.total, found.input + found.output)
+    return found
+
+
+def measured(usage: Usage) -> Measured:
+    """Return a usage that can count more than tokens."""
+    if isinstance(usage, Measured):
+        return usage
+    found = Measured()
+    for name in Usage.__slots__:
+        setattr(found, name, getattr(usage, name))
+    return found
+
+
+def whole_number(holder: Member, name: str) -> int:
+    """Read a count; whatever is none becomes 0."""
     value = holder.get(name)
     return value if type(value) is int and value > 0 else 0
 
 
-def _part(holder: Member, name: str) -> Member:
+def part(holder: Member, name: str) -> Member:
+    """Read an object; whatever is none becomes an empty one."""
     value = holder.get(name)
     return value if isinstance(value, dict) else {}
 

@@ -125,6 +125,10 @@ class Exchange:
     async def read(self, limit: int) -> bytes:
         """Wait for the whole body, decoded; raises ClientError."""
         self._check_type()
+        return await self.read_form(limit)
+
+    async def read_form(self, limit: int) -> bytes:
+        """Wait for the whole body, of whatever type, decoded; raises ClientError."""
         if int(self.headers.get("content-length", "0")) > limit:
             raise _too_large(limit)
         if not self.complete and self.headers.get("expect", "").lower() == "100-continue":
@@ -138,7 +142,10 @@ class Exchange:
             self._waiter = None
         if self._size > limit:
             raise _too_large(limit)
-        return _decoded(b"".join(self._parts), self.headers.get("content-encoding", "identity").strip().lower(), limit)
+        body = b"".join(self._parts)
+        # The pieces would be a second copy for as long as the call takes.
+        self._parts = [body]
+        return _decoded(body, self.headers.get("content-encoding", "identity").strip().lower(), limit)
 
     # --- Reply ---
 
