@@ -11,7 +11,7 @@ import msgspec
 
 from engine import body, form
 from engine.call import Call
-from engine.errors import InternalError, invalid_request
+from engine.errors import ClientError, InternalError, invalid_request
 
 HELD = 256 * 1024 * 1024
 """Bytes of request bodies that all calls together may hold."""
@@ -79,9 +79,14 @@ class Receiver:
         """Set `call.members`, `model` and `stream`; raises ClientError 400, 413, 415 or InternalError 503."""
         if call.route.media:
             call.form = None
-            if call.headers.get("content-type", "")[: len(form.KIND)].lower() == form.KIND:
+            kind = call.headers.get("content-type", "application/json").lower()
+            if kind.startswith(form.KIND):
                 await self._receive_form(call)
                 return
+            if "json" not in kind:
+                raise ClientError(
+                    415, "unsupported_media_type", f"send `content-type: {form.KIND}` with a form, or JSON"
+                )
         data = call.source.at_hand()
         if data is None:
             limit = call.snapshot.settings.max_request_bytes

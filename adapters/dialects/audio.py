@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from adapters.dialects.openai import UNREADABLE, Member, OpenAI, Place, count, decode, fill, measured, part
+from adapters.dialects.openai import UNREADABLE, Member, OpenAI, Place, count, decode, fill, measured, part, whole_number
 from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
@@ -46,7 +46,7 @@ class Audio(OpenAI):
         except UNREADABLE:
             return None
         reported = found.usage or {}
-        usage = measured(count({"input_tokens_details": part(reported, "input_token_details"), **reported}))
+        usage = measured(count(_plain(reported)))
         seconds = next(
             (s for s in (reported.get("seconds"), reported.get("prompt_audio_seconds"), found.duration) if s), 0
         )
@@ -82,6 +82,16 @@ class Audio(OpenAI):
         """End a transcript early."""
         del frame, reason
         return b'data: {"type":"transcript.text.done","text":""}\n\ndata: [DONE]\n\n'
+
+
+def _plain(reported: Member) -> Member:
+    """Say a usage as chats do: OpenAI names the details in the singular here, Mistral counts what it heard beside the prompt."""
+    details = part(reported, "input_token_details") or part(reported, "prompt_tokens_details")
+    plain = {**reported, "input_tokens_details": details}
+    asked, heard = whole_number(reported, "prompt_tokens"), whole_number(details, "audio_tokens")
+    if heard > asked > 0:
+        plain["prompt_tokens"] = asked + heard
+    return plain
 
 
 def _places(event: Member) -> Iterator[Place]:
