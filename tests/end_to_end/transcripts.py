@@ -63,6 +63,7 @@ class Recorded(NamedTuple):
     file: str
     provider: str
     operation: str
+    url: str
     base: str
     query: str
     request: dict[str, Any]
@@ -118,6 +119,7 @@ def load(shared: Path) -> list[Recorded]:
                 path.relative_to(root).as_posix(),
                 document["provider"],
                 operation[1],
+                f"{url.scheme}://{url.netloc}{url.path}",
                 url.path[: operation.start()],
                 f"?{url.query}" if url.query else "",
                 _fields(form[0]) if form else request["body"],

@@ -101,7 +101,9 @@ def _secrets(params: Mapping[str, object], own: Mapping[str, str]) -> tuple[byte
     extra = params.get("extra_headers")
     headers = [*own.items(), *(extra.items() if isinstance(extra, Mapping) else ())]
     held = [str(params.get("api_key") or ""), *(str(value) for name, value in headers if _CREDENTIAL.search(str(name)))]
-    return tuple(dict.fromkeys(text.split()[-1].encode() for text in held if len(text.strip()) >= SHORTEST_SECRET))
+    # The last word: `Bearer` before a key is no secret, and adds nothing to its length.
+    words = ("".join(text.split()[-1:]) for text in held)
+    return tuple(dict.fromkeys(word.encode() for word in words if len(word) >= SHORTEST_SECRET))
 
 
 def split(url: str, *, allow_link_local: bool = False) -> tuple[Origin, str, str]:
