@@ -112,6 +112,10 @@ class Exchange:
         self.broken = True
         self._wake()
 
+    def abandon(self) -> None:
+        """Let go of what has come: the client is gone, and what holds this request may be found only by a collection."""
+        self._parts.clear()
+
     # --- Source ---
 
     def at_hand(self) -> bytes | None:

@@ -43,7 +43,9 @@ def test_classes(status, body, answered, kind, code, says):
     assert says in said["message"]
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b"\xff\xfe", b"<html>", b'"text"', b"[[[[]]]]", b'{"error": {}}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b"\xff\xfe", b"<html>", b'"text"', b"[[[[]]]]", b'{"error": {}}']
+)
 def test_whatever_comes_is_said(body):
     error = UpstreamError(503, "upstream_error", "`p` refused the call")
     classify(error, body)

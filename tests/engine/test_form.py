@@ -44,7 +44,7 @@ def test_text_fields_are_members_and_files_are_not():
     assert {name: bytes(raw) for name, raw in made.members.items()} == {
         "model": b'"whisper"', "temperature": b"0.2", "stream": b"true", "granularities": b'["word","segment"]',
     }  # fmt: skip
-    assert [name for name in made.files] == ["file"]
+    assert list(made.files) == ["file"]
 
 
 def test_what_nobody_changed_is_sent_as_it_came():

@@ -73,7 +73,9 @@ def test_more_parts_than_there_are_never_pay_back():
 
 def test_an_operators_price_of_a_picture_is_that_of_all():
     price = custom({"output_cost_per_image": "0.5"}, PRICES.find("gpt-image-1", "openai"))
-    free = Price("", "", (None, None), frozenset(), {"output_cost_per_image": 5 * 10**17, "input_cost_per_image": 10**17})
+    free = Price(
+        "", "", (None, None), frozenset(), {"output_cost_per_image": 5 * 10**17, "input_cost_per_image": 10**17}
+    )
     assert price.variants == {}
     assert price.cost(usage(units={"images": 2}, variant="low/1024x1024")) == 10**9
     assert free.cost(usage(units={"images": 1, "input_images": 2})) == 700_000_000
@@ -87,9 +89,18 @@ def test_what_chats_report_beside_tokens():
     kept = count({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cache_creation_input_tokens": 8,
                   "cache_creation": {"ephemeral_1h_input_tokens": 5, "ephemeral_5m_input_tokens": 3}})  # fmt: skip
     assert (kept.cache_write, kept.cache_write_1h) == (8, 5)
-    drawn = count({"prompt_tokens": 9, "completion_tokens": 90, "total_tokens": 99, "completion_tokens_details": {"image_tokens": 80}})
+    drawn = count(
+        {
+            "prompt_tokens": 9,
+            "completion_tokens": 90,
+            "total_tokens": 99,
+            "completion_tokens_details": {"image_tokens": 80},
+        }
+    )
     assert drawn.image_output == 80
-    plain = count({"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "prompt_tokens_details": {"cached_tokens": 1}})
+    plain = count(
+        {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "prompt_tokens_details": {"cached_tokens": 1}}
+    )
     assert plain.units is None
 
 
@@ -107,7 +118,9 @@ def test_pictures_are_measured_by_what_was_asked():
 def test_speech_and_recordings_are_measured_where_nobody_counts_them():
     spoken = MEASURES["audio.speech"](asked("audio.speech", input="é" * 150), None)
     assert (spoken.units, spoken.estimated) == ({"characters": 150, "spoken": 10_000}, True)
-    wave = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\xbb\0\0\0\x77\x01\0\x02\0\x10\0data\0\0\0\0" + b"\0" * 96_000
+    wave = (
+        b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\xbb\0\0\0\x77\x01\0\x02\0\x10\0data\0\0\0\0" + b"\0" * 96_000
+    )
     head = b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
     for recording, milliseconds in ((wave, 1000), (b"\xff\xfb" + b"\0" * 31_934, 2000)):
         form = SimpleNamespace(files={"file": [memoryview(head + recording)]})

@@ -37,7 +37,9 @@ def test_usage(answer, counts, milliseconds):
     assert usage.units.get("milliseconds") == milliseconds
 
 
-@pytest.mark.parametrize("answer", [b"WEBVTT", b"{}", b"[1]", b'{"duration": "long"}', b'{"duration": -1}', b'{"duration": 1e300}'])
+@pytest.mark.parametrize(
+    "answer", [b"WEBVTT", b"{}", b"[1]", b'{"duration": "long"}', b'{"duration": -1}', b'{"duration": 1e300}']
+)
 def test_what_says_no_usage_has_none(answer):
     assert DIALECT.usage(answer) is None
 
@@ -54,7 +56,10 @@ def test_texts_of_a_transcript_can_be_read_replaced_and_ended():
     delta = frame(type="transcript.text.delta", delta="hello")
     (slot,) = DIALECT.texts(delta)
     assert (slot.channel, slot.text) == (Channel.TRANSCRIPT, "hello")
-    assert DIALECT.replace(delta, [TextSlot(*slot[:3], "bye")]) == b'data: {"type":"transcript.text.delta","delta":"bye"}\n\n'
+    assert (
+        DIALECT.replace(delta, [TextSlot(*slot[:3], "bye")])
+        == b'data: {"type":"transcript.text.delta","delta":"bye"}\n\n'
+    )
     (whole,) = DIALECT.texts(frame(type="transcript.text.done", text="hello"))
     assert whole[:3] != slot[:3]
     assert DIALECT.ends(delta) == ()

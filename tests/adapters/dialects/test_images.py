@@ -23,7 +23,12 @@ def test_pictures_are_counted_where_no_tokens_are():
     ("details", "pictured"), [({}, 200), ({"output_tokens_details": {"image_tokens": 150, "text_tokens": 50}}, 150)]
 )
 def test_tokens_are_of_pictures_where_nothing_else_is_said(details, pictured):
-    reported = {"input_tokens": 50, "output_tokens": 200, "total_tokens": 250, "input_tokens_details": {"image_tokens": 40}}
+    reported = {
+        "input_tokens": 50,
+        "output_tokens": 200,
+        "total_tokens": 250,
+        "input_tokens_details": {"image_tokens": 40},
+    }
     answer = {"data": [{}], "size": "1024x1536", "quality": "high", "usage": {**reported, **details}}
     usage = DIALECT.usage(json.dumps(answer).encode())
     assert (usage.input, usage.output, usage.image_input, usage.image_output) == (50, 200, 40, pictured)

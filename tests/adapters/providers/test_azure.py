@@ -48,7 +48,10 @@ def test_a_version_cannot_add_to_the_query():
 
 
 def test_a_key_goes_into_its_header_and_a_token_is_a_bearer():
-    keyed, token = endpoint(api_base=RESOURCE, api_key="key-123456"), endpoint(api_base=RESOURCE, azure_ad_token="tok-123456")
+    keyed, token = (
+        endpoint(api_base=RESOURCE, api_key="key-123456"),
+        endpoint(api_base=RESOURCE, azure_ad_token="tok-123456"),
+    )
     assert lines(keyed)["api-key"] == "key-123456"
     assert "authorization" not in lines(keyed)
     assert lines(token)["authorization"] == "Bearer tok-123456"
@@ -60,7 +63,11 @@ def test_the_environments_key_goes_to_the_environments_resource_only():
     assert lines(endpoint(environ=environ))["api-key"] == "key-env-1"
     assert endpoint(environ=environ)._requests["chat"][0].endswith(b"api-version=2024-06-01")
     assert lines(endpoint(environ=environ, api_base=f"{RESOURCE}/openai/v1"))["api-key"] == "key-env-1"
-    for other in ("https://name.openai.azure.com.evil", "https://other.openai.azure.com", "http://name.openai.azure.com:1"):
+    for other in (
+        "https://name.openai.azure.com.evil",
+        "https://other.openai.azure.com",
+        "http://name.openai.azure.com:1",
+    ):
         assert "api-key" not in lines(endpoint(environ=environ, api_base=other))
 
 

@@ -94,13 +94,15 @@ def test_an_address_is_filled_by_what_cannot_lead_elsewhere():
     assert endpoint("bedrock", REGION).api_base == "https://bedrock-runtime.us-east-1.amazonaws.com/openai/v1"
     assert "eu-west-1" in endpoint("bedrock", REGION, aws_region_name="eu-west-1").api_base
     for region in ("evil.com/", "a@b", "x.y", "a#"):
-        with pytest.raises(ValueError, match="aws_region_name: .* is no part of a host's name"):
+        with pytest.raises(ValueError, match=r"aws_region_name: .* is no part of a host's name"):
             endpoint("bedrock", aws_region_name=region)
     with pytest.raises(ValueError, match="set `api_base` or BEDROCK_API_BASE; `aws_region_name` or AWS_REGION_NAME"):
         endpoint("bedrock")
 
 
-@pytest.mark.parametrize(("name", "meant"), [("grok", "groq"), ("mistrall", "mistral"), ("azur", "azure"), ("opnai", "openai")])
+@pytest.mark.parametrize(
+    ("name", "meant"), [("grok", "groq"), ("mistrall", "mistral"), ("azur", "azure"), ("opnai", "openai")]
+)
 def test_a_slip_is_answered_by_the_name_that_was_meant(name, meant):
     with pytest.raises(LookupError, match=f"unknown provider `{name}`; did you mean `{meant}`"):
         Extensions(deps({})).provider(name)
