@@ -55,6 +55,9 @@ class _Source:
     async def read(self, limit: int) -> bytes:
         raise NotImplementedError(limit)
 
+    async def whole(self, limit: int) -> bytes:
+        raise NotImplementedError(limit)
+
 
 def _snapshot(write: Callable[[Path], Path], registry: Extensions) -> Snapshot:
     with tempfile.TemporaryDirectory() as folder:

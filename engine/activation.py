@@ -179,7 +179,9 @@ def _params(call: Call, needs: Needs) -> dict[str, Any]:
 
 def _estimate(call: Call, needs: Needs) -> dict[str, Any]:
     """Guess what a call will take, before a tokenizer or an answer is there: four bytes a token."""
-    asked = call.body_size // 4
+    # Of a form the texts are asked, not its recordings and pictures.
+    size = call.body_size if not call.route.media else sum(len(bytes(raw)) for raw in call.members.values())
+    asked = size // 4
     price = call.group.deployments[0].price if call.group and call.group.deployments else None
     limits = [limit for name in LENGTHS if name in call.members and type(limit := _decode(call.members[name])) is int]
     most = price.max_output_tokens if price is not None else None

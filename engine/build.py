@@ -16,6 +16,7 @@ from engine.call import Caller
 from engine.callers import callers_of
 from engine.config.problems import Mark, Problem
 from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, LitellmParams
+from engine.config.specs import Prices as PriceFields
 from engine.contracts import Registry, Target, Timeouts
 from engine.governing import PolicySet
 from engine.headers import deployment_head
@@ -23,14 +24,7 @@ from engine.passages import Passages, Passing, own
 from engine.pricing import Price, Prices, agrees, custom
 from engine.snapshot import Deployment, ModelGroup, Settings, Snapshot, Wildcard
 
-_PRICES = (
-    "input_cost_per_token",
-    "output_cost_per_token",
-    "input_cost_per_second",
-    "output_cost_per_second",
-    "cache_read_input_token_cost",
-    "cache_creation_input_token_cost",
-)
+_PRICES = tuple(PriceFields.model_fields)
 _LIMITS = ("max_tokens", "max_input_tokens", "max_output_tokens")
 
 
@@ -62,7 +56,9 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     yield from builder.models(groups, wildcards)
     aliases, hidden = builder.aliases()
     passages = Passages(builder.passages(policies)) if policies is not None else None
-    snapshot = Snapshot(revision, _settings(builder.spec), groups, wildcards, aliases, hidden, policies, passages)
+    snapshot = Snapshot(
+        revision, _settings(builder.spec, groups), groups, wildcards, aliases, hidden, policies, passages
+    )
     builder.check_aliases(snapshot, aliases)
     builder.check_targets(snapshot)
     callers = []
@@ -175,11 +171,13 @@ class Builder:
         deployment.region = params.region_name or ""
         deployment.stream_usage = provider.stream_usage
         deployment.price = self._price(spec, provider_name, model)
+        deployment.mode = spec.info.mode or (deployment.price.mode if deployment.price is not None else "")
         deployment.defaults, deployment.forced = _defaults(params)
         dropping = self.spec.litellm.drop_params if params.drop_params is None else params.drop_params
         kept = frozenset(params.allowed_openai_params)
         unsupported = endpoint.unsupported - kept if dropping else frozenset()
-        deployment.drops = unsupported | frozenset(params.additional_drop_params)
+        deployment.drops = unsupported | (endpoint.drops - kept) | frozenset(params.additional_drop_params)
+        deployment.renames = tuple(pair for pair in endpoint.renames if pair[0] not in kept)
         deployment.head = deployment_head(spec.id, endpoint.api_base, name)
         return deployment
 
@@ -219,14 +217,20 @@ class Builder:
         return custom(given, found) if given else found
 
 
-def _settings(spec: ConfigSpec) -> Settings:
+def _settings(spec: ConfigSpec, groups: list[ModelGroup]) -> Settings:
     general, router = spec.general, spec.router
+    moderators = [group.name for group in groups if _moderates(group)]
     retries = router.num_retries if router.num_retries is not None else spec.litellm.num_retries
     return Settings(
         max_request_bytes=int(general.max_request_size_mb * 1024 * 1024),
         key_header=(general.litellm_key_header_name or "").lower(),
         retries=1 if retries is None else retries,
+        moderation_model=next(iter(moderators), Settings().moderation_model),
     )
+
+
+def _moderates(group: ModelGroup) -> bool:
+    return any(deployment.mode == "moderation" for deployment in group.deployments)
 
 
 def _mark(place: str) -> Mark:

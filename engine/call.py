@@ -6,7 +6,7 @@ and making one costs a quarter of a frozen dataclass on the request path.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from engine.contracts import Dialect, Hold, Source, TextGuard
     from engine.decision import Decision
     from engine.errors import GatewayError
+    from engine.form import Form
     from engine.policy import Policy
     from engine.snapshot import Deployment, ModelGroup, Snapshot
 
@@ -77,8 +78,34 @@ class Usage:
         self.cost: int | None = None
         self.estimated = False
 
+    units: Mapping[str, int] | None = None
+    """What is charged beside tokens, of which only `Measured` has any."""
+
     def __repr__(self) -> str:
         return f"<Usage in={self.input} out={self.output} cost={self.cost}>"
+
+
+class Measured(Usage):
+    """Usage with more than plain tokens: amounts by what they are of.
+
+    Parts of the tokens: `image_input`, `image_output`, and `cache_write_1h` of `cache_write`. `units` beside them:
+    `images` and `input_images`, `characters`, `milliseconds` of what was heard, `spoken` ones of what was said, `searches`,
+    `citations` and `queries`. `variant` says what else decides a price: a picture's `quality/size`, how much a search reads.
+    """
+
+    __slots__ = ("cache_write_1h", "image_input", "image_output", "units", "variant")
+
+    def __init__(self, input: int = 0, output: int = 0, total: int = 0) -> None:  # noqa: A002 - the wire's own word
+        super().__init__(input, output, total)
+        self.units: dict[str, int] = {}
+        self.variant = ""
+        self.image_input = 0
+        self.image_output = 0
+        self.cache_write_1h = 0
+
+
+Measure = Callable[["Call", "Usage | None"], "Usage | None"]
+"""Adds to the usage that an answer reports what the request says."""
 
 
 class Caller:
@@ -146,25 +173,32 @@ class Caller:
         return f"<Caller {self.alias or self.key_hash[:8]} team={self.team!r} role={self.role}>"
 
 
+MEDIA = frozenset({"audio", "images"})
+"""Operations whose requests may be forms and whose answers may be binary."""
+
+
 class Route:
     """One route of traffic for models: what it does and in which dialect it is spoken.
 
+    `task` says it more closely than `operation` where one operation has several paths. `media` routes take forms
+    beside JSON and may answer with what is not text; their `measure` knows of a request what is charged for.
     `tunnels` tells that it grants WebSocket, `passes` that its requests go on as they come (`engine/passages.py`).
     """
 
-    __slots__ = ("dialect", "operation", "passes", "path", "tunnels")
+    __slots__ = ("dialect", "measure", "media", "operation", "passes", "path", "task", "tunnels")
 
-    def __init__(
-        self, path: str, operation: str, dialect: Dialect, *, passes: bool = False, tunnels: bool = False
-    ) -> None:
+    def __init__(self, path: str, operation: str, dialect: Dialect, task: str = "") -> None:
         self.path = path
         self.operation = operation
         self.dialect = dialect
-        self.passes = passes
-        self.tunnels = tunnels
+        self.task = task or operation
+        self.media = operation in MEDIA
+        self.measure: Measure | None = None
+        self.passes = False
+        self.tunnels = False
 
     def __repr__(self) -> str:
-        return f"<Route {self.path} {self.operation}>"
+        return f"<Route {self.path} {self.task}>"
 
 
 class Call:
@@ -172,6 +206,7 @@ class Call:
 
     Times are `loop.time()` seconds but `time`, which is Unix seconds. Every stage of the request path fills
     in its part: identify `caller`, receive `members`, route `group`, forward `deployment` and `usage`.
+    `form` is set on `media` routes only, by receive.
     """
 
     __slots__ = (
@@ -185,6 +220,7 @@ class Call:
         "deployment",
         "error",
         "first_byte",
+        "form",
         "group",
         "guards",
         "headers",
@@ -225,6 +261,7 @@ class Call:
         self.body_size = 0
         self.members: Members = {}
         """The body's top-level members as undecoded JSON (`msgspec.Raw`), in the order they came."""
+        self.form: Form | None
         self.caller: Caller | None = None
         self.model = ""
         self.model_asked = ""

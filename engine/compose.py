@@ -33,9 +33,21 @@ def compose(call: Call, deployment: Deployment) -> Pieces:
         members[name] = value
     for name in deployment.drops:
         members.pop(name, None)
+    if deployment.renames:
+        _rename(members, deployment)
     if call.stream and not call.wants_usage and injects(call, deployment):
         members["stream_options"] = _asking(members.get("stream_options"))
+    if call.route.media and call.form is not None:
+        return call.form.rebuild(members)
     return body.pieces(members) if call.body_size > body.LARGE else (body.rebuild(members),)
+
+
+def _rename(members: body.Members, deployment: Deployment) -> None:
+    """Say members by the provider's names; one that stands under its name already is the client's last word."""
+    for name, other in deployment.renames:
+        value = members.pop(name, None)
+        if value is not None:
+            members.setdefault(other, value)
 
 
 def injects(call: Call, deployment: Deployment) -> bool:

@@ -63,11 +63,15 @@ class Endpoint(Protocol):
     api_base: str
     unsupported: frozenset[str]
     """Request members that this model refuses; left out where the configuration says `drop_params`."""
+    drops: frozenset[str]
+    """Request members that this provider never takes."""
+    renames: Sequence[tuple[str, str]]
+    """Request members that this provider has under another name."""
     secrets: tuple[bytes, ...]
     """Credentials that the upstream is sent, and that no client may be shown when an upstream quotes them."""
 
     async def send(self, call: Call, body: Pieces) -> Upstream:
-        """Send one request body for `call.route.operation`; raises UpstreamError."""
+        """Send one request body for `call.route.task`; raises UpstreamError."""
 
 
 class Provider(Protocol):
@@ -201,6 +205,9 @@ class Source(Protocol):
     async def read(self, limit: int) -> bytes:
         """Wait for the whole body; raises ClientError (413 over `limit` bytes, 415, 400 broken off)."""
 
+    async def whole(self, limit: int) -> bytes:
+        """Wait for the whole body, decoded, whatever it is of; raises as `read`."""
+
 
 class Reply(Protocol):
     """The way back to the client. `headers` are whole lines (`name: value CRLF`), without framing headers."""
@@ -232,9 +239,6 @@ class Arrival(Source, Reply, Upload, Protocol):
 
     def here(self) -> bytes | None:
         """Return the whole body, as it came, if it has arrived."""
-
-    async def whole(self, limit: int) -> bytes:
-        """Wait for the whole body, decoded, whatever it is of; raises as `read`."""
 
     async def join(self, tunnel: Tunnel, headers: bytes) -> None:
         """Grant the client's offer and carry bytes both ways until either side ends."""

@@ -23,8 +23,8 @@ class Source(enum.StrEnum):
 class GatewayError(Exception):
     """A call cannot go on.
 
-    `type` is the wire's error type, `param` the offending request member, `retry_after` seconds until a new try
-    makes sense. `id` joins the client's answer and the log line.
+    `type` is the wire's error type, `code` a name that clients look for (empty: the status), `param` the offending
+    request member, `retry_after` seconds until a new try makes sense. `id` joins the client's answer and the log line.
     """
 
     def __init__(self, status: int, type: str, message: str, *, source: Source, param: str | None = None) -> None:  # noqa: A002 - the wire's own word
@@ -34,6 +34,7 @@ class GatewayError(Exception):
         self.message = message
         self.source = source
         self.param = param
+        self.code = ""
         self.retryable = False
         self.retry_after: int | None = None
         self.id = secrets.token_hex(4)

@@ -1,7 +1,8 @@
 """Finds extensions by the name of their file and imports each on first use.
 
 `adapters/providers/openai.py` is the provider `openai`; its class is the one in the file whose lower-cased name is the
-file's without underscores. No list of extensions exists anywhere: a file added is an extension added.
+file's without underscores. No list of extensions exists anywhere: a file added is an extension added. Providers that
+need no file of their own are rows of `adapters/providers/compatible.toml`, which `openai` serves.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 from engine.contracts import Deps, Dialect, Provider, Sink
 from engine.policy import Policy
+
+SHOWN = 20
+"""Names that an error lists."""
 
 
 class Extensions:
@@ -33,8 +37,17 @@ class Extensions:
     def provider(self, name: str) -> Provider:
         """Return a provider, by the prefix of a model string."""
         if name not in self._providers:
-            self._providers[name] = _find("providers", name)(self._deps)
+            self._providers[name] = self._provider(name)
         return self._providers[name]
+
+    def _provider(self, name: str) -> Provider:
+        row = None if name in names("providers") else _rows().get(name)
+        provider: Provider = (
+            _find("providers", name, _rows)(self._deps)
+            if row is None
+            else _find("providers", "openai")(self._deps, row)
+        )
+        return provider
 
     def dialect(self, name: str) -> Dialect:
         """Return a wire format."""
@@ -53,7 +66,7 @@ class Extensions:
 
     def provider_names(self) -> Sequence[str]:
         """Name every provider."""
-        return names("providers")
+        return sorted({*names("providers"), *_rows()})
 
 
 def kind(name: str) -> type[Policy]:
@@ -80,13 +93,21 @@ def _modules(package: str) -> Sequence[str]:
 
 def _suggestion(name: str, known: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean `{close[0]}`?" if close else f"known are {', '.join(f'`{one}`' for one in known)}"
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"known are {', '.join(f'`{one}`' for one in known[:SHOWN])}{' and more' if len(known) > SHOWN else ''}"
 
 
-def _find(kind: str, name: str) -> Any:
+def _rows() -> Mapping[str, Any]:
+    """Return the providers without a file, by name."""
+    rows: Mapping[str, Any] = importlib.import_module("adapters.providers.openai").rows()
+    return rows
+
+
+def _find(kind: str, name: str, more: Callable[[], Iterable[str]] = tuple) -> Any:
     known = names(kind)
     if name not in known:
-        raise LookupError(f"unknown {kind.removesuffix('s')} `{name}`; {_suggestion(name, known)}")
+        raise LookupError(f"unknown {kind.removesuffix('s')} `{name}`; {_suggestion(name, [*known, *more()])}")
     return _class_of(importlib.import_module(f"adapters.{kind}.{name}"), name)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 from engine.call import Call
 from engine.compose import compose
-from engine.contracts import Random, Upstream
+from engine.contracts import Dialect, Random, Upstream
 from engine.errors import InternalError, UpstreamError
+from engine.foreign import classify
 from engine.ledger import Ledger
 from engine.relay import Answer
 from engine.routing import order
@@ -78,7 +79,7 @@ class Forwarding:
         try:
             upstream = await deployment.endpoint.send(call, compose(call, deployment))
             if upstream.status >= 400:
-                raise await _refusal(upstream, deployment)
+                raise await _refusal(upstream, deployment, call.route.dialect)
         except UpstreamError as error:
             if error.sent:
                 forwarder.ledger.settle(call, call.hold, None)
@@ -95,7 +96,8 @@ class Forwarding:
         return upstream
 
 
-async def _refusal(upstream: Upstream, deployment: Deployment) -> UpstreamError:
+async def _refusal(upstream: Upstream, deployment: Deployment, dialect: Dialect) -> UpstreamError:
+    """Make the error of an answer: its own body where that is in the caller's dialect, else what it says."""
     try:
         text = await upstream.read(ERROR_BODY) or b""
     finally:
@@ -104,10 +106,13 @@ async def _refusal(upstream: Upstream, deployment: Deployment) -> UpstreamError:
     error.retryable = upstream.status >= 500 or upstream.status in RETRYABLE
     for secret in deployment.endpoint.secrets:
         text = text.replace(secret, b"[REDACTED]")
-    error.body = text
     for name, value in upstream.headers:
         if name == b"content-type":
             error.content_type = value
         elif name == b"retry-after" and value.isdigit():
             error.retry_after = int(value)
+    if dialect.is_error(text):
+        error.body = text
+    else:
+        classify(error, text)
     return error

@@ -10,7 +10,7 @@ Laws of this file:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlencode
 
@@ -119,9 +119,8 @@ class Passing:
         name = next((name for pattern, name in _SPOKEN if pattern.search(below)), self._dialect)
         route = self._routes.get(name)
         if route is None:
-            route = Route(
-                self.path, "pass-through", self._registry.dialect(name), passes=True, tunnels="GET" in self.methods
-            )
+            route = Route(self.path, "pass-through", self._registry.dialect(name))
+            route.passes, route.tunnels = True, "GET" in self.methods
             self._routes[name] = route
         return route
 
@@ -244,7 +243,8 @@ def _deployment(name: str, target: Address, provider: str) -> Deployment:
 class Nowhere:
     """The endpoint of a passage's deployment, which the passage itself sends to."""
 
-    unsupported = frozenset[str]()
+    unsupported = drops = frozenset[str]()
+    renames: Sequence[tuple[str, str]] = ()
     secrets: tuple[bytes, ...] = ()
 
     def __init__(self, target: Address) -> None:

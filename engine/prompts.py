@@ -59,9 +59,10 @@ def _said(message: dict[str, Any]) -> str:
 
 
 def loose(found: object) -> list[Said]:
-    """List texts that stand alone, as prompts and inputs do; lists of tokens have none."""
+    """List texts that stand alone, as prompts and inputs do, or as parts with a `text`; lists of tokens have none."""
     listed = found if isinstance(found, list) else [found]
-    return [{"role": "user", "content": one} for one in listed if isinstance(one, str)]
+    texts = (one.get("text") if isinstance(one, dict) else one for one in listed)
+    return [{"role": "user", "content": one} for one in texts if isinstance(one, str)]
 
 
 def tools(members: Mapping[str, msgspec.Raw]) -> list[Said]:

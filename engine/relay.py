@@ -46,6 +46,8 @@ class Answer:
         self._call.status = self._upstream.status
         if self._call.stream and _is_stream(self._upstream):
             await self._stream(reply, self._relay(guards))
+        elif self._call.route.media and not _is_text(self._upstream):
+            await self._stream(reply, self._relay(guards) if _is_stream(self._upstream) else Binary())
         else:
             await self._whole(reply)
 
@@ -85,7 +87,7 @@ class Answer:
             call.error = error
             reply.write(relay.broken(error))
         finally:
-            self._count(_used(call, relay))
+            self._count(relay.usage if call.route.media else _used(call, relay))
         reply.end()
 
     def _relay(self, guards: tuple[TextGuard, ...]) -> Relay:
@@ -100,6 +102,9 @@ class Answer:
         return Frames(dialect, hide_usage=hide)
 
     def _count(self, usage: Usage | None) -> None:
+        measure = self._call.route.measure
+        if measure is not None:
+            usage = measure(self._call, usage)
         if usage is not None and self._deployment.price is not None:
             usage.cost = self._deployment.price.cost(usage)
         self._call.usage = usage
@@ -108,6 +113,28 @@ class Answer:
         call = self._call
         spent = self._ledger.spent(call.caller.key_hash) if call.caller is not None else 0
         return answer_head(call, self._upstream.headers, spent, self._monotonic())
+
+
+class Binary:
+    """Relays what is not text as it comes."""
+
+    __slots__ = ("frames", "usage")
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return `data`."""
+        return data
+
+    def end(self) -> bytes:
+        """Return nothing: all of it is out."""
+        return b""
+
+    def broken(self, error: GatewayError) -> bytes:
+        """Return nothing: a broken recording cannot be ended well, so its connection is cut."""
+        raise error
 
 
 class Large:
@@ -155,3 +182,11 @@ def _used(call: Call, relay: Relay) -> Usage:
         usage.total = usage.input + usage.output
         usage.estimated = True
     return usage
+
+
+def _is_text(upstream: Upstream) -> bool:
+    """Tell whether an answer is one to hold and count: JSON, or the plain text of a transcript."""
+    kinds = [value for name, value in upstream.headers if name == b"content-type"]
+    return not kinds or any(
+        b"json" in kind or kind.startswith(b"text/") for kind in kinds if b"event-stream" not in kind
+    )

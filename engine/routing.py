@@ -10,6 +10,8 @@ from engine.snapshot import LONGEST, Deployment
 
 def route(call: Call) -> None:
     """Set `call.group` from `call.model`, after the caller's own aliases; raises ClientError 400 or 404."""
+    if not call.model and call.route.operation == "moderations":
+        call.model = call.snapshot.settings.moderation_model
     if not call.model:
         raise invalid_request("the request names no model; set `model`", "model")
     if len(call.model) > LONGEST or not call.model.isprintable():

@@ -30,13 +30,15 @@ class Settings(NamedTuple):
     max_request_bytes: int = 32 * 1024 * 1024
     key_header: str = ""
     retries: int = 1
+    moderation_model: str = "omni-moderation-latest"
+    """What moderates where a request names no model."""
 
 
 class Deployment:
     """One concrete upstream of a model group, with everything constant composed.
 
-    `defaults` are members a client may override, `forced` are not, `drops` never leave; `head` are the answer's
-    header lines that depend on the deployment alone.
+    `defaults` are members a client may override, `forced` are not, `drops` never leave, `renames` leave under another
+    name; `head` are the answer's header lines that depend on the deployment alone.
     """
 
     __slots__ = (
@@ -48,12 +50,14 @@ class Deployment:
         "head",
         "id",
         "info",
+        "mode",
         "model",
         "name",
         "price",
         "provider",
         "raw_model",
         "region",
+        "renames",
         "stream_usage",
         "tags",
         "weight",
@@ -71,10 +75,12 @@ class Deployment:
         self.weight = 1.0
         self.tags: frozenset[str] = frozenset()
         self.region = ""
+        self.mode = ""
         self.price: Price | None = None
         self.defaults: tuple[tuple[str, Raw], ...] = ()
         self.forced: tuple[tuple[str, Raw], ...] = ()
         self.drops: frozenset[str] = frozenset()
+        self.renames: tuple[tuple[str, str], ...] = ()
         self.head = b""
         self.info: Mapping[str, Any] = {}
 

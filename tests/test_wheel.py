@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = (".py", ".txt", ".json", ".jsonl", ".html", ".css", ".js", ".svg", ".typed")
+DATA = (".py", ".toml", ".txt", ".json", ".jsonl", ".html", ".css", ".js", ".svg", ".typed")
 
 
 @pytest.fixture(scope="module")

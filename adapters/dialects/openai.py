@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from engine import prompts
-from engine.call import Usage
+from engine.call import Measured, Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, decode, fill, inner, number, objects, tokens
@@ -151,17 +151,27 @@ def _only(node: Any, holder: Member, name: str) -> Any:
 
 def envelope(error: GatewayError) -> Member:
     """Shape an error as OpenAI's clients expect it; `code` is the status as text, as LiteLLM's users parse it."""
-    return {"error": {"message": error.message, "type": error.type, "param": error.param, "code": str(error.status)}}
+    return {
+        "error": {
+            "message": error.message,
+            "type": error.type,
+            "param": error.param,
+            "code": error.code or str(error.status),
+        }
+    }
 
 
 def is_error(answer: bytes) -> bool:
-    """Tell whether a body is an error in OpenAI's shape."""
+    """Tell whether a body is an error in OpenAI's shape, and not Anthropic's or Google's, which look alike."""
     try:
         body = orjson.loads(answer)
     except orjson.JSONDecodeError:
         return False
     error = body.get("error") if isinstance(body, dict) else None
-    return isinstance(error, dict) and isinstance(error.get("message"), str)
+    if not isinstance(error, dict) or not isinstance(error.get("message"), str):
+        return False
+    status = error.get("status")
+    return body.get("type") != "error" and not (isinstance(status, str) and status.isupper())
 
 
 def usage_of(answer: _Answer) -> Usage | None:
@@ -189,7 +199,7 @@ def count(reported: Member) -> Usage:
         tokens(reported, "total_tokens"),
     )
     if not reported.keys() <= _WHOLES:
-        _count_parts(usage, reported)
+        usage = _count_parts(usage, reported)
     if not usage.input and not usage.output:
         # Voyage counts its embeddings in a total alone.
         usage.input = usage.total
@@ -199,18 +209,55 @@ def count(reported: Member) -> Usage:
     return usage
 
 
-def _count_parts(usage: Usage, reported: Member) -> None:
+def _count_parts(usage: Usage, reported: Member) -> Usage:
     read = inner(reported, "prompt_tokens_details") or inner(reported, "input_tokens_details")
     written = inner(reported, "completion_tokens_details") or inner(reported, "output_tokens_details")
     usage.cached_input = (
         tokens(read, "cached_tokens")
         or tokens(reported, "cached_tokens")
         or tokens(reported, "prompt_cache_hit_tokens")
+        or tokens(reported, "cache_read_input_tokens")
     )
-    usage.cache_write = tokens(read, "cache_write_tokens") or tokens(read, "cache_creation_tokens")
+    usage.cache_write = (
+        tokens(read, "cache_write_tokens")
+        or tokens(read, "cache_creation_tokens")
+        or tokens(reported, "cache_creation_input_tokens")
+    )
     usage.audio_input = tokens(read, "audio_tokens")
     usage.reasoning = tokens(written, "reasoning_tokens") or tokens(reported, "reasoning_tokens")
     usage.audio_output = tokens(written, "audio_tokens")
+    if "search_context_size" in reported or "cache_creation" in reported or written.get("image_tokens"):
+        return _measure(usage, reported, written)
+    return usage
+
+
+def _measure(usage: Usage, reported: Member, written: Member) -> Usage:
+    """Count what few report: pictures among the output, what Anthropic keeps for an hour, what Perplexity searches.
+
+    Perplexity's deep research reports its reasoning beside the completion, not in it.
+    """
+    found = measured(usage)
+    found.image_output = tokens(written, "image_tokens")
+    found.cache_write_1h = tokens(inner(reported, "cache_creation"), "ephemeral_1h_input_tokens")
+    size = reported.get("search_context_size")
+    if isinstance(size, str):
+        found.variant = f"search_context_size_{size}"
+        found.units["searches"] = tokens(reported, "num_search_queries") or 1
+    if "citation_tokens" in reported:
+        found.units["citations"] = tokens(reported, "citation_tokens")
+        found.output += found.reasoning
+        found.total = max(found.total, found.input + found.output)
+    return found
+
+
+def measured(usage: Usage) -> Measured:
+    """Return a usage that can count more than tokens."""
+    if isinstance(usage, Measured):
+        return usage
+    found = Measured()
+    for name in Usage.__slots__:
+        setattr(found, name, getattr(usage, name))
+    return found
 
 
 def _choices(chunk: Member) -> Iterator[tuple[int, Member]]:

@@ -110,6 +110,8 @@ class EchoEndpoint:
 
     api_base = "echo://local"
     unsupported: frozenset[str] = frozenset()
+    drops: frozenset[str] = frozenset()
+    renames: tuple[tuple[str, str], ...] = ()
     secrets: tuple[bytes, ...] = ()
 
     def __init__(self, manner: Manner, time: Callable[[], float]) -> None:
@@ -123,6 +125,8 @@ class EchoEndpoint:
             await asyncio.sleep(manner.delay)
         if manner.status != 200:
             return _error(manner.status, manner.text or f"the echo provider was told to answer {manner.status}")
+        if call.route.operation not in {"embeddings", *WRITERS}:
+            return _error(404, f"the echo provider does not do {call.route.operation}")
         request: Body = orjson.loads(b"".join(body))
         request["model"] = request.get("model") or manner.model
         operation = call.route.operation

@@ -139,6 +139,8 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         del exc
         self._transport = None
         self._queue.clear()
+        if self._reading is not None:
+            self._reading.abandon()
         self.resume_writing()
         self._server.leave(self)
         if self._task is not None:

@@ -134,6 +134,10 @@ class Exchange:
         self.keep_alive = False
         self._early = early
 
+    def abandon(self) -> None:
+        """Let go of what has come: the client is gone, and what holds this request may be found only by a collection."""
+        self._parts.clear()
+
     # --- Source ---
 
     def at_hand(self) -> bytes | None:
@@ -167,7 +171,10 @@ class Exchange:
             self._waiter = None
         if self._size > limit:
             raise _too_large(limit)
-        return _decoded(b"".join(self._parts), self.headers.get("content-encoding", "identity").strip().lower(), limit)
+        body = b"".join(self._parts)
+        # The pieces would be a second copy for as long as the call takes.
+        self._parts = [body]
+        return _decoded(body, self.headers.get("content-encoding", "identity").strip().lower(), limit)
 
     # --- Upload ---
 

@@ -17,21 +17,34 @@ from engine.contracts import Arrival, Clock, Registry
 from engine.errors import ClientError, GatewayError, InternalError, Source
 from engine.gateway import Gateway
 from engine.headers import decision_head
+from engine.measure import MEASURES
 from engine.snapshot import Snapshot
 
 log = structlog.get_logger("interlock")
 
 ROUTES = (
-    # path below an optional /v1, operation, dialect
-    ("/chat/completions", "chat", "openai"),
-    ("/completions", "completions", "openai"),
-    ("/embeddings", "embeddings", "openai"),
-    ("/responses", "responses", "responses"),
+    # path below an optional /v1, operation, dialect, task where an operation has several
+    ("/chat/completions", "chat", "openai", ""),
+    ("/completions", "completions", "openai", ""),
+    ("/embeddings", "embeddings", "openai", ""),
+    ("/responses", "responses", "responses", ""),
+    ("/images/generations", "images", "images", "images.generations"),
+    ("/images/edits", "images", "images", "images.edits"),
+    ("/images/variations", "images", "images", "images.variations"),
+    ("/audio/speech", "audio", "audio", "audio.speech"),
+    ("/audio/transcriptions", "audio", "audio", "audio.transcriptions"),
+    ("/audio/translations", "audio", "audio", "audio.translations"),
+    ("/moderations", "moderations", "openai", ""),
+    ("/rerank", "rerank", "rerank", ""),
 )
 FORMS = ("", "/v1", "/openai/v1")
 """What may stand before a path."""
+RERANK = "/v2/rerank"
+"""Cohere's path, whose version is another."""
 MODEL_FORMS = re.compile(
-    r"(?:/v1)?/(?:engines|openai/deployments)/(?P<model>[^/]+(?:/[^/]+)??)(?P<path>/(?:chat/)?completions|/embeddings)"
+    r"(?:/v1)?/(?:engines|openai/deployments)/(?P<model>[^/]+(?:/[^/]+)??)"
+    r"(?P<path>/(?:chat/)?completions|/embeddings|/images/(?:generations|edits)"
+    r"|/audio/(?:speech|transcriptions|translations))"
 )
 """Paths that name the model themselves: OpenAI's old engines and Azure's deployments."""
 
@@ -66,9 +79,12 @@ class Inference:
         self._time = clock.time
         self._monotonic = clock.monotonic
         self._ids = ids or map(f"{secrets.token_hex(6)}-{{:08x}}".format, itertools.count(1))
-        made = [Route(path, operation, registry.dialect(dialect)) for path, operation, dialect in ROUTES]
+        made = [Route(path, operation, registry.dialect(dialect), task) for path, operation, dialect, task in ROUTES]
+        for route in made:
+            route.measure = MEASURES.get(route.task)
         self._named = {route.path: route for route in made}
         self._paths = {form + route.path: route for form in FORMS for route in made}
+        self._paths[RERANK] = self._named["/rerank"]
 
     def match(self, method: str, target: str) -> tuple[Route, str] | None:
         """Find the route of a request line, and the model its path names."""

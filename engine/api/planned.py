@@ -13,12 +13,12 @@ FAMILIES = (
     "/cohere", "/config", "/cost", "/credentials", "/customer", "/end_user", "/fallback", "/gemini", "/get", "/global",
     "/guardrails", "/health", "/invitation", "/key", "/login", "/mcp", "/mcp-rest", "/mistral", "/model", "/model_group", "/model_hub",
     "/onboarding", "/organization", "/policies", "/project", "/prompts", "/provider", "/public", "/reload", "/router", "/schedule",
-    "/spend", "/sso", "/tag", "/team", "/user", "/utils", "/v1/access_group", "/v1/agents", "/v1/assistants", "/v1/audio",
-    "/v1/batches", "/v1/containers", "/v1/evals", "/v1/files", "/v1/fine_tuning", "/v1/images", "/v1/mcp", "/v1/messages",
-    "/v1/model", "/v1/moderations", "/v1/ocr", "/v1/rag", "/v1/realtime", "/v1/rerank", "/v1/responses", "/v1/search", "/v1/skills",
-    "/v1/threads", "/v1/vector_stores", "/v1/videos", "/v1beta", "/v2/key", "/v2/login", "/v2/model", "/v2/rerank", "/v2/team",
+    "/spend", "/sso", "/tag", "/team", "/user", "/utils", "/v1/access_group", "/v1/agents", "/v1/assistants",
+    "/v1/batches", "/v1/containers", "/v1/evals", "/v1/files", "/v1/fine_tuning", "/v1/mcp", "/v1/messages",
+    "/v1/model", "/v1/ocr", "/v1/rag", "/v1/realtime", "/v1/responses", "/v1/search", "/v1/skills",
+    "/v1/threads", "/v1/vector_stores", "/v1/videos", "/v1beta", "/v2/key", "/v2/login", "/v2/model", "/v2/team",
     "/v2/user", "/vertex_ai", "/vllm",
-    "/audio", "/batches", "/files", "/fine_tuning", "/images", "/moderations", "/realtime", "/rerank", "/responses", "/threads",
+    "/batches", "/files", "/fine_tuning", "/realtime", "/responses", "/threads",
 )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ def ungoverned(snapshot: Snapshot) -> Ungoverned:
         if not models.select([group.name, *(f"@{name}" for name in sorted(group.access_groups))])
     ]
     free += [one.pattern for one in snapshot.wildcards if not models.select([one.pattern])]
-    operations = dict.fromkeys(operation for _, operation, _ in ROUTES)
+    operations = dict.fromkeys(operation for _, operation, *_ in ROUTES)
     return Ungoverned(tuple(free), tuple(one for one in operations if not routes.select([one])))
 
 

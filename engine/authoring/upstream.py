@@ -96,6 +96,8 @@ class _Endpoint:
         self._scene = scene
         self.api_base = real.api_base
         self.unsupported = real.unsupported
+        self.drops = real.drops
+        self.renames = real.renames
         self.secrets = real.secrets
 
     async def send(self, call: Call, body: Pieces) -> Upstream:

@@ -341,9 +341,7 @@ OPENAI_PARAMS: Final = frozenset(
 
 LITELLM_PARAMS: Final = frozenset(
     """
-    input_cost_per_character output_cost_per_character input_cost_per_image output_cost_per_image
-    input_cost_per_audio_token output_cost_per_audio_token input_cost_per_token_batches output_cost_per_token_batches
-    model_id api_type hf_model_name ssl_verify headers rate_limit_tokens max_file_size_mb prompt_id
+    input_cost_per_token_batches output_cost_per_token_batches model_id api_type hf_model_name ssl_verify headers rate_limit_tokens max_file_size_mb prompt_id
     prompt_variables vector_store_ids caching num_retries use_chat_completions_api use_litellm_proxy
     """.split()  # noqa: SIM905 - a paragraph of words reads better than eighty lines
 )

@@ -34,7 +34,7 @@ __all__ = [
 
 
 class Prices(Spec):
-    """What a deployment's tokens and seconds cost, in USD."""
+    """What a deployment's tokens, seconds, characters, pictures and queries cost, in USD."""
 
     input_cost_per_token: Price | None = None
     output_cost_per_token: Price | None = None
@@ -42,6 +42,20 @@ class Prices(Spec):
     output_cost_per_second: Price | None = None
     cache_read_input_token_cost: Price | None = None
     cache_creation_input_token_cost: Price | None = None
+    input_cost_per_character: Price | None = None
+    output_cost_per_character: Price | None = None
+    input_cost_per_image: Price | None = None
+    output_cost_per_image: Price | None = None
+    input_cost_per_pixel: Price | None = None
+    output_cost_per_pixel: Price | None = None
+    input_cost_per_query: Price | None = None
+    input_cost_per_request: Price | None = None
+    input_cost_per_audio_token: Price | None = None
+    output_cost_per_audio_token: Price | None = None
+    input_cost_per_image_token: Price | None = None
+    output_cost_per_image_token: Price | None = None
+    output_cost_per_reasoning_token: Price | None = None
+    cache_creation_input_token_cost_above_1hr: Price | None = None
 
 
 class LitellmParams(Prices):

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from engine.call import Usage
+from engine.call import Measured, Usage
+from engine.pricing.measured import beside
 
 _NANO = 10**9
 _HALF = _NANO // 2
@@ -37,13 +38,17 @@ class _Rates(NamedTuple):
     reasoning: int
     audio_output: int
     request: int
+    cache_write_1h: int
+    image_input: int
+    image_output: int
 
 
 class Price:
     """The prices and limits of one model; immutable by convention.
 
     `prices` holds every unit price by its published field name, in 10^-18 USD (parts of a nested field by
-    `field.part`); `supports` the published `supports_*` facts that are true, without the prefix.
+    `field.part`); `supports` the published `supports_*` facts that are true, without the prefix. `variants` are the prices
+    of single kinds of a model's pictures, by `quality/size`.
     """
 
     __slots__ = (
@@ -55,6 +60,7 @@ class Price:
         "prices",
         "provider",
         "supports",
+        "variants",
     )
 
     def __init__(
@@ -70,6 +76,7 @@ class Price:
         self.max_input_tokens, self.max_output_tokens = limits
         self.supports = supports
         self.prices = prices
+        self.variants: Mapping[str, Price] = {}
         steps = sorted({int(found[1]) for name in prices if (found := _ABOVE.fullmatch(name))}, reverse=True)
         tiers = {suffix for suffix in _SERVICE_TIERS.values() if any(name.endswith(suffix) for name in prices)}
         self._rates = _rates(prices, [], "")
@@ -90,7 +97,18 @@ class Price:
             atto += _input_parts(rates, usage, tokens_in)
         if usage.reasoning or usage.audio_output:
             atto += _output_parts(rates, usage, tokens_out)
+        if usage.units is not None:
+            atto += self._measured(rates, usage)
         return (atto + _HALF) // _NANO
+
+    def _measured(self, rates: _Rates, usage: Usage) -> int:
+        """Return what is charged of a `Measured` usage beside what the other usages have."""
+        assert isinstance(usage, Measured)  # noqa: S101 - no other has units
+        pictured_in, pictured_out = min(usage.image_input, usage.input), min(usage.image_output, usage.output)
+        atto = pictured_in * (rates.image_input - rates.input) + pictured_out * (rates.image_output - rates.output)
+        atto += min(usage.cache_write_1h, usage.cache_write) * (rates.cache_write_1h - rates.cache_write)
+        priced = usage.input * (rates.input or rates.audio_input) + usage.output * (rates.output or rates.image_output)
+        return atto + beside(self, usage, by_tokens=priced > 0)
 
     def _tier(self, usage: Usage) -> _Rates:
         ladders = self._ladders or {}
@@ -154,13 +172,17 @@ def _rates(prices: Mapping[str, int], reached: list[int], tier: str) -> _Rates:
             return rate(whole)
         return found or 0
 
+    write = rate("cache_creation_input_token_cost", "input_cost_per_token")
     return _Rates(
         input=rate("input_cost_per_token"),
         output=rate("output_cost_per_token"),
         cached_input=rate("cache_read_input_token_cost", "input_cost_per_token"),
-        cache_write=rate("cache_creation_input_token_cost", "input_cost_per_token"),
+        cache_write=write,
         audio_input=rate("input_cost_per_audio_token", "input_cost_per_token"),
         reasoning=rate("output_cost_per_reasoning_token", "output_cost_per_token"),
         audio_output=rate("output_cost_per_audio_token", "output_cost_per_token"),
         request=rate("input_cost_per_request") + rate("input_cost_per_query"),
+        cache_write_1h=rate("cache_creation_input_token_cost_above_1hr") or write,
+        image_input=rate("input_cost_per_image_token", "input_cost_per_token"),
+        image_output=rate("output_cost_per_image_token", "output_cost_per_token"),
     )

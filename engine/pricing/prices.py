@@ -10,10 +10,13 @@ from decimal import Decimal
 from importlib import resources
 from typing import NoReturn
 
+from engine.pricing.measured import variants
 from engine.pricing.price import Price
 from engine.pricing.published import Facts, atto, known
 
 _SIZED = re.compile(r"(?:^|/)(?:\d+|max)-x-(?:\d+|max)/")
+PICTURES = frozenset({"image_generation", "image_edit"})
+"""Modes of models whose price may hang on a picture's quality and size."""
 _NOT_MODELS = frozenset({"sample_spec", "fallback_generalizations"})
 _FAMILIES = {"azure_text": "azure", "bedrock_converse": "bedrock", "cohere_chat": "cohere"}
 
@@ -21,13 +24,14 @@ _FAMILIES = {"azure_text": "azure", "bedrock_converse": "bedrock", "cohere_chat"
 class Prices:
     """The prices of many models, by name: compact rows, from which a `Price` is built when it is asked for."""
 
-    __slots__ = ("_built", "_fields", "_rows", "_supports")
+    __slots__ = ("_built", "_fields", "_rows", "_supports", "_variants")
 
     def __init__(self, fields: list[str], supports: list[str], rows: dict[str, str]) -> None:
         self._fields = fields
         self._supports = supports
         self._rows = rows
         self._built: dict[str, Price] = {}
+        self._variants: dict[str, dict[str, str]] | None = None
 
     @classmethod
     def bundled(cls) -> Prices:
@@ -74,11 +78,29 @@ class Prices:
         """Return the price of `model` at `provider`: as `provider/model`, then bare, then without its own prefix."""
         key = self._key(model, provider)
         if key is None:
-            return None
+            return self._pictured(model, provider)
         price = self._built.get(key)
         if price is None:
             price = self._built[key] = self._build(self._rows[key])
+            if price.mode in PICTURES:
+                price.variants = self._kinds(key)
         return price
+
+    def _pictured(self, model: str, provider: str) -> Price | None:
+        """Return the price of a model that the list knows by its kinds of pictures only."""
+        for name in (f"{provider}/{model}", model, model.partition("/")[2]):
+            kinds = self._kinds(name)
+            if kinds:
+                first = next(iter(kinds.values()))
+                price = Price(first.provider, first.mode, (None, None), frozenset(), {})
+                price.variants = kinds
+                return price
+        return None
+
+    def _kinds(self, name: str) -> dict[str, Price]:
+        if self._variants is None:
+            self._variants = variants(self._rows)
+        return {kind: self._build(self._rows[row]) for kind, row in self._variants.get(name, {}).items()}
 
     def names(self, provider: str) -> list[str]:
         """Return the models known of `provider`, of every mode, sorted, without the `provider/` prefix."""
@@ -129,7 +151,7 @@ def custom(fields: Mapping[str, object], fallback: Price | None) -> Price:
     given = Facts.read("custom price", fields)
     under = fallback or Price("", "", (None, None), frozenset(), {})
     added = {name for name, is_so in given.supports.items() if is_so}
-    return Price(
+    price = Price(
         given.provider or under.provider,
         given.mode or under.mode,
         (
@@ -139,6 +161,9 @@ def custom(fields: Mapping[str, object], fallback: Price | None) -> Price:
         (under.supports - given.supports.keys()) | added,
         {**under.prices, **{name: atto(text) for name, text in given.prices.items()}},
     )
+    # An operator's price of a picture is that of all of them.
+    price.variants = {} if any("image" in name or "pixel" in name for name in given.prices) else under.variants
+    return price
 
 
 def _by_use(names: Iterable[str]) -> list[str]:

@@ -11,6 +11,8 @@ from tests.running import ROOT, free_port
 
 EXAMPLES = sorted((ROOT / "examples").glob("*/config.yaml"))
 ENVIRON = {
+    "AZURE_API_BASE": "https://my-resource.openai.azure.com",
+    "AZURE_API_KEY": "azure-upstream-0123456789",
     "OPENAI_API_KEY": "sk-upstream-0123456789",
     "INTERLOCK_MASTER_KEY": "sk-quickstart-master-0123",
     "APP_KEY": "sk-application-0123456789",
@@ -97,3 +99,9 @@ def test_dialects(dialect, said):
         env={"PATH": ""}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr) == (said, "")
+
+
+def test_providers(gateway):
+    running = started(gateway, "providers")
+    models = running.get("/v1/models", ENVIRON["INTERLOCK_MASTER_KEY"]).json()["data"]
+    assert {one["id"] for one in models} == {"gpt-4o", "fast", "claude", "picture", "scribe", "moderator", "ranker"}

@@ -49,7 +49,7 @@ def test_provider_and_model(members, provider, model):
     ("members", "says"),
     [
         ({"model": "opnai/gpt-4o"}, "unknown provider `opnai`; did you mean `openai`?"),
-        ({"model": "nowhere/x"}, "unknown provider `nowhere`; known are "),
+        ({"model": "zzz123/x"}, "unknown provider `zzz123`; known are "),
         ({"model": "my-own-model"}, "`my-own-model` names no provider; write `provider/my-own-model`"),
         ({"model": "openai/x", "api_base": "ftp://host"}, "api_base: `ftp://host` is not an http or https address"),
         ({"model": "openai/x", "api_base": "http://u:p@host"}, "put credentials into `api_key`"),

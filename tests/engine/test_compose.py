@@ -184,6 +184,8 @@ class _Nowhere:
 
     api_base = ""
     unsupported: frozenset[str] = frozenset()
+    drops: frozenset[str] = frozenset()
+    renames: tuple[tuple[str, str], ...] = ()
 
 
 def test_reading_and_composing_a_large_request_takes_milliseconds(deployment):

@@ -1,7 +1,4 @@
-"""OpenAI and every server that speaks its API, at any `api_base`.
-
-Source: platform.openai.com/docs/api-reference. A base URL may end in `/v1` or in anything else: paths are appended to it.
-"""
+"""One deployment's upstream at a server that speaks OpenAI's API: addresses and request heads, composed at load."""
 
 from __future__ import annotations
 
@@ -9,16 +6,28 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from adapters.providers.openai.rows import Row
 from engine.call import Call
-from engine.contracts import Deps, Http, HttpRequest, Origin, Pieces, Target, Upstream
+from engine.contracts import Http, HttpRequest, Origin, Pieces, Target, Upstream
 
-BASE = "https://api.openai.com/v1"
 PATHS = {
     "chat": "/chat/completions",
     "completions": "/completions",
     "embeddings": "/embeddings",
     "responses": "/responses",
+    "images.generations": "/images/generations",
+    "images.edits": "/images/edits",
+    "images.variations": "/images/variations",
+    "audio.speech": "/audio/speech",
+    "audio.transcriptions": "/audio/transcriptions",
+    "audio.translations": "/audio/translations",
+    "moderations": "/moderations",
+    "rerank": "/rerank",
 }
+"""Where each task is found, below the base."""
+_ANY = {"accept": "*/*"}
+_JSON = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+_JSON_LINE = b"content-type: application/json\r\n"
 FORWARDED = ("openai-beta", "idempotency-key", "traceparent", "tracestate")
 """Client headers that an upstream may see; no other leaves."""
 REASONING = re.compile(r"(?:o1|o3|o4|gpt-5)(?!\d|-chat)")
@@ -32,69 +41,73 @@ _CREDENTIAL = re.compile(r"(?i)auth|key|token|secret|cookie")
 RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 _HOST = re.compile(r"[A-Za-z0-9._%:~-]+")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PARAMETERS = {"authorization": "api_key", "openai-organization": "organization"}
+_PARAMETERS = {
+    "authorization": "api_key",
+    "api-key": "api_key",
+    "api-subscription-key": "api_key",
+    "openai-organization": "organization",
+}
 """Which parameter a header comes from, if not from `extra_headers`."""
 
 
-class OpenAI:
-    """The provider `openai`."""
-
-    stream_usage = "inject"
-
-    def __init__(self, deps: Deps) -> None:
-        self._http = deps.http
-        self._environ = deps.environ
-
-    def endpoint(self, target: Target) -> OpenAIEndpoint:
-        """Compose an endpoint; raises ValueError for a base URL or header that cannot be used.
-
-        `OPENAI_API_KEY` is used at OpenAI's own address or the environment's only: no other server is shown it.
-        """
-        params = dict(target.params)
-        if not params.get("api_base"):
-            environ = self._environ
-            params["api_base"] = environ.get("OPENAI_BASE_URL") or environ.get("OPENAI_API_BASE") or BASE
-            params["api_key"] = params.get("api_key") or environ.get("OPENAI_API_KEY")
-        return OpenAIEndpoint(self._http, target._replace(params=params))
-
-
 class OpenAIEndpoint:
-    """One deployment's upstream: request heads composed, one for each operation."""
+    """One deployment's upstream: request heads composed, one for each task.
 
-    def __init__(self, http: Http, target: Target) -> None:
+    `headers` are the provider's own, the credential among them; `row` says what differs from OpenAI. `paths` may hold a
+    query of their own.
+    """
+
+    def __init__(self, http: Http, target: Target, headers: Mapping[str, str], row: Row) -> None:
         params = target.params
         self.api_base = str(params["api_base"]).rstrip("/")
         self.unsupported = UNSUPPORTED_BY_REASONING if REASONING.match(target.model) else frozenset[str]()
+        self.renames = tuple(row.renames.items())
+        self.drops = row.drops
         self._http = http
         self._timeouts = target.timeouts
         self._stream_timeouts = target.stream_timeouts
-        self._origin, prefix, query = _split(self.api_base, allow_link_local=bool(params.get("allow_link_local")))
-        self._targets = {name: f"{prefix}{path}{query}".encode("ascii") for name, path in PATHS.items()}
-        self._head = _head(self._origin, params)
-        self.secrets = _secrets(params)
+        self._origin, prefix, query = split(self.api_base, allow_link_local=bool(params.get("allow_link_local")))
+        self._head = _head(self._origin, params, {**_JSON, **headers})
+        bare = _head(self._origin, params, {**_ANY, **headers})
+        self._requests = {
+            task: (_joined(prefix, path, query), bare if task.startswith(("audio.", "images.")) else self._head)
+            for task, path in {**PATHS, **row.paths}.items()
+        }
+        self.secrets = _secrets(params, headers)
 
     async def send(self, call: Call, body: Pieces) -> Upstream:
         """Send one request body."""
-        head = self._head
+        route = call.route
+        target, head = self._requests[route.task]
+        if route.media:
+            head += call.form.line if call.form is not None else _JSON_LINE
         for name in FORWARDED:
             value = call.headers.get(name)
             if value is not None:
                 head += b"%b: %b\r\n" % (name.encode(), value.encode("utf-8", "surrogateescape"))
         timeouts = self._stream_timeouts if call.stream else self._timeouts
-        return await self._http.send(
-            HttpRequest(self._origin, self._targets[call.route.operation], head, body, timeouts)
-        )
+        return await self._http.send(HttpRequest(self._origin, target, head, body, timeouts))
 
 
-def _secrets(params: Mapping[str, object]) -> tuple[bytes, ...]:
+def _joined(prefix: str, path: str, query: str) -> bytes:
+    """Write a request target: a path's own query stands before that of the base."""
+    if query and "?" in path:
+        query = "&" + query[1:]
+    return f"{prefix}{path}{query}".encode("ascii")
+
+
+def _secrets(params: Mapping[str, object], own: Mapping[str, str]) -> tuple[bytes, ...]:
     """List the credentials among the parameters, headers' without their scheme."""
     extra = params.get("extra_headers")
-    headers = extra.items() if isinstance(extra, Mapping) else ()
+    headers = [*own.items(), *(extra.items() if isinstance(extra, Mapping) else ())]
     held = [str(params.get("api_key") or ""), *(str(value) for name, value in headers if _CREDENTIAL.search(str(name)))]
-    return tuple(dict.fromkeys(text.split()[-1].encode() for text in held if len(text) >= SHORTEST_SECRET))
+    # The last word: `Bearer` before a key is no secret, and adds nothing to its length.
+    words = ("".join(text.split()[-1:]) for text in held)
+    return tuple(dict.fromkeys(word.encode() for word in words if len(word) >= SHORTEST_SECRET))
 
 
-def _split(url: str, *, allow_link_local: bool) -> tuple[Origin, str, str]:
+def split(url: str, *, allow_link_local: bool = False) -> tuple[Origin, str, str]:
+    """Take a base URL apart: its server, its path and its query; raises ValueError saying what is wrong with it."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -113,18 +126,15 @@ def _split(url: str, *, allow_link_local: bool) -> tuple[Origin, str, str]:
     return Origin(parts.scheme, parts.hostname, port, allow_link_local), parts.path.rstrip("/"), query
 
 
-def _head(origin: Origin, params: Mapping[str, object]) -> bytes:
+def _head(origin: Origin, params: Mapping[str, object], own: Mapping[str, str]) -> bytes:
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     default = origin.port == (443 if origin.scheme == "https" else 80)
     headers = {
         "host": host if default else f"{host}:{origin.port}",
-        "content-type": "application/json",
-        "accept": "application/json, text/event-stream",
         "accept-encoding": "identity",
         "user-agent": "interlock",
+        **own,
     }
-    if params.get("api_key"):
-        headers["authorization"] = f"Bearer {params['api_key']}"
     if params.get("organization"):
         headers["openai-organization"] = str(params["organization"])
     extra = params.get("extra_headers")
