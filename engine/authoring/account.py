@@ -14,7 +14,7 @@ from typing import NamedTuple
 from engine.access import check_model
 from engine.activation import Activation, Needs
 from engine.authoring.anatomy import Part, anatomy
-from engine.authoring.expressions import Named, expressions_of, schema_of
+from engine.authoring.expressions import COST, Named, expressions_of, schema_of
 from engine.authoring.selection import why_not
 from engine.authoring.trial import Trial
 from engine.authoring.values import Value, evaluated, values
@@ -99,6 +99,8 @@ def accounts(trial: Trial, anatomies: Anatomies, *, elements: bool = False) -> l
 def _unasked(trial: Trial) -> str:
     if trial.before is None:
         return "the call was refused before any policy was asked"
+    if trial.before.group is None:
+        return "the passage is not for this key" if trial.refused and trial.decision is None else ""
     try:
         check_model(copy.copy(trial.before))
     except GatewayError:
@@ -162,7 +164,9 @@ class _Telling:
         for rule in policy.rules():
             told += self._rule(policy, rule, activation)
         owned = {id(one) for rule in policy.rules() for one in (rule.expression, rule.says)}
-        rest = [one for one in named if one.role not in ("condition", "variable") and id(one.expression) not in owned]
+        rest = [
+            one for one in named if one.role not in ("condition", "variable", COST) and id(one.expression) not in owned
+        ]
         changes = _changes(policy, activation)
         told += self._rest(policy, rest, activation)
         return Account(policy, "", "", tuple(told), changes)

@@ -13,7 +13,7 @@ from typing import Any
 
 from engine.authoring.account import MATCH, MISS, Account, Anatomies, Told
 from engine.authoring.anatomy import Part
-from engine.authoring.expressions import expressions_of
+from engine.authoring.expressions import COST, expressions_of
 from engine.authoring.stage import Stage
 from engine.authoring.values import every
 from engine.policy import Expression, Policy
@@ -73,7 +73,7 @@ class Coverage:
 
     def _branches(self, policy: Policy) -> None:
         for one in expressions_of(policy):
-            if one.role != "messageExpression":
+            if one.role not in ("messageExpression", COST):
                 name = f"{policy.head.name}/{one.name}"
                 for part in _conditions(self._anatomies.of(policy, one.expression)):
                     point = Point(name, _place(one.expression, part), part.text, ("true", "false"))

@@ -11,6 +11,9 @@ from engine.expr.schema import Schema
 from engine.policy import Expression, Head, Policy, Rule
 from engine.variables import EVERY, with_variables
 
+COST = "cost"
+"""The role of expressions about an answer, which no trial has before it is over."""
+
 
 class Named(NamedTuple):
     """An expression, and what it is called: by its rule or route where it has one, else by its field."""

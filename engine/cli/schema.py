@@ -23,6 +23,7 @@ from engine.config.specs import (
     LitellmSettings,
     ModelInfo,
     OrganizationSpec,
+    PassThroughSpec,
     RateLimitSpec,
     RouterSettings,
     TeamSpec,
@@ -43,6 +44,7 @@ SECTIONS: Mapping[str, type[Spec]] = {
     "users": UserSpec,
     "organizations": OrganizationSpec,
     "rate_limits": RateLimitSpec,
+    "pass_through_endpoints": PassThroughSpec,
     "GroupAlias": GroupAlias,
 }
 """The definitions of the schema, under the names of `keys.NOT_IN_FORCE` where they have one."""
@@ -70,6 +72,7 @@ def config_schema() -> Schema:
     }
     definitions["deployments"]["required"] = ["model_name", "litellm_params"]
     definitions["litellm_settings"]["properties"]["virtual_keys"] = _list("virtual_keys")
+    definitions["general_settings"]["properties"]["pass_through_endpoints"] = _list("pass_through_endpoints")
     definitions["environment"] = {
         "type": "string",
         "pattern": "os\\.environ/[A-Za-z_]",

@@ -26,6 +26,8 @@ ENVIRON = {
     "INTERLOCK_MASTER_KEY": MASTER,
     "OPENAI_API_KEY": "sk-upstream-0123456789",
     "OPENAI_API_BASE": "http://127.0.0.1:9/v1",
+    "ANTHROPIC_API_KEY": "sk-ant-0123456789",
+    **{f"{name}_URL": "http://127.0.0.1:9" for name in ("CLAUDE", "LAB", "PICTURES")},
 }
 REVISION = re.compile(r"1-[0-9a-f]{8}")
 

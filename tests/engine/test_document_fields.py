@@ -79,7 +79,7 @@ def test_a_warning_has_its_place_and_the_policy_is_loaded():
         ({"match": {"teams": [1]}}, "match.teams: must be a list of texts, none of them empty; put numbers into quotes"),
         ({"match": {"teams": [""]}}, "match.teams: must be a list of texts, none of them empty; put numbers into quotes"),
         ({"match": {"teams": 5}}, "match.teams: must be a list of texts, not a number"),
-        ({"match": {"routes": ["chats"]}}, "match.routes: `chats` is no route; known are chat, completions, embeddings, responses, images, audio, moderations, rerank, messages, pass-through"),
+        ({"match": {"routes": ["chats"]}}, "match.routes: `chats` is no route; known are chat, completions, embeddings, responses, images, audio, moderations, rerank, messages, realtime, pass-through"),
         ({"match": {"routes": ["*"]}}, None),
         ({"match": None}, "match: says nothing; give it a mapping, or remove it"),
         ({"failurePolicy": "ignore"}, "failurePolicy: `ignore` is not known; did you mean `Ignore`?"),

@@ -98,7 +98,9 @@ def test_what_nobody_governs_is_named():
     assert ungoverned(snapshot_of()) == Ungoverned()
     assert ungoverned(snapshot_of(document("DecisionLog", content=True))) == Ungoverned()
     governed = rules(RULE, match={"models": ["@g"], "routes": ["chat"]})
-    assert ungoverned(snapshot_of(governed)) == Ungoverned(("a", "c/*"), ("completions", "embeddings", "responses"))
+    assert ungoverned(snapshot_of(governed)) == Ungoverned(
+        ("a", "c/*"), ("completions", "embeddings", "responses", "images", "audio", "moderations", "rerank")
+    )
     assert ungoverned(snapshot_of(rules(RULE))) == Ungoverned()
 
 
