@@ -55,7 +55,7 @@ _ELSEWHERE = re.compile(
 )
 _MODEL = re.compile(r"/models/([^/:]+)(?::|$)")
 _SPOKEN = (
-    (re.compile(r"/messages(?:/|$)|/v1/complete$"), "anthropic"),
+    (re.compile(r"/messages(?:/|$)|/publishers/anthropic/"), "anthropic"),
     (re.compile(r":(?:stream)?[gG]enerateContent$|:countTokens$|:(?:batchE|e)mbedContents?$|^/v1beta/"), "gemini"),
     (re.compile(r"/responses(?:/|$)"), "responses"),
     (re.compile(r"^/v2/(?:chat|rerank|embed)$|/rerank$"), "cohere"),
