@@ -7,6 +7,7 @@ a caller must admit a model. What rules say of a single call is `check`'s affair
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from engine.activation import Activation
 from engine.call import Call, Caller
@@ -24,8 +25,22 @@ def check_model(call: Call) -> None:
     caller, group = call.caller, call.group
     assert caller is not None  # noqa: S101 - identify comes before check
     assert group is not None  # noqa: S101 - route comes before check
-    if not caller.access or caller.admin or _granted(caller, call.snapshot, call.model, group):
+    if caller.access and not caller.admin and not _granted(caller, call.snapshot, call.model, group):
+        _refuse(call, caller, group)
+
+
+def check_passed_model(call: Call) -> None:
+    """Refuse a model that a request names which goes on as it came, where the caller has lists and it is in none; raises PolicyError 403."""
+    caller = call.caller
+    if caller is None or not call.model or not caller.access or caller.admin:
         return
+    # A model of the other server's, not a group of ours: the lists hold its name or a pattern of it.
+    named = ModelGroup(call.model, (), ())
+    if not lists_admit(caller, call.model, named):
+        _refuse(call, caller, named)
+
+
+def _refuse(call: Call, caller: Caller, group: ModelGroup) -> NoReturn:
     refusing = next(policy for policy in caller.access if not policy.admits(call.model, group))
     team = refusing.head.name == "team-models"
     owner, listed = ("team", caller.team_models) if team else ("key", caller.models)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from engine.access import check_model
+from engine.access import check_model, check_passed_model
 from engine.activation import BODIES, Activation
 from engine.body import elements
 from engine.call import Call
@@ -66,6 +66,7 @@ async def check_passed(call: Call, passing: Passing) -> None:
     plan = call.snapshot.policies.plan(call.caller, call.route.operation, call.model, None)
     if passing.policy not in plan.policies:
         raise PolicyError(403, "policy_denied", f"`{passing.path}` is not for this key; ask an administrator")
+    check_passed_model(call)
     await _settle(call, plan)
 
 

@@ -73,6 +73,12 @@ class Endpoint(Protocol):
     async def send(self, call: Call, body: Pieces) -> Upstream:
         """Send one request body for `call.route.task`; raises UpstreamError."""
 
+    def offer(self, call: Call, query: str) -> HttpRequest | None:
+        """Compose the offer to speak WebSocket, but for its own headers; None where the provider does not speak it.
+
+        `query` holds what the client asks beside the model.
+        """
+
 
 class Provider(Protocol):
     """How to reach one vendor."""

@@ -36,6 +36,15 @@ class Gateway:
             async with self.forwarder.forward(call) as answer:  # per attempt: pick a deployment, reserve, send
                 await answer.relay(reply, call.guards)  # bytes out; back-pressure and disconnect surface here
 
+    async def converse(self, call: Call, arrival: Arrival) -> None:
+        """Carry one WebSocket to a model, from its offer until either side ends it; raises GatewayError before it is granted."""
+        with self.recorder.recorded(call):
+            await self.identity.identify_passed(call, "")
+            route(call)
+            await check(call)
+            async with self.passer.converse(call, arrival) as tunnel:
+                await tunnel.relay(arrival)
+
     async def pass_through(self, call: Call, passing: Passing, arrival: Arrival) -> None:
         """Carry one request that goes on as it comes; raises GatewayError while nothing has been sent."""
         with self.recorder.recorded(call):

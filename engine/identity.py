@@ -14,6 +14,7 @@ from engine.directory import Directory, digest
 from engine.errors import ClientError
 
 PLACES = ("x-litellm-api-key", "authorization", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key")
+PROTOCOL = "openai-insecure-api-key."
 REFUSALS = 20
 """Refusals a second that one address and key get a full answer to; more are turned away unread."""
 ADDRESSES = 10_000
@@ -36,9 +37,11 @@ class Identity:
         call.caller = self.admit(call.headers, call.snapshot.settings.key_header, call.address)
 
     async def identify_passed(self, call: Call, key_header: str) -> None:
-        """Set `call.caller` of a request that goes on as it came: its key may stand in its query, too."""
+        """Set `call.caller` of what browsers and Google's clients send: its key may stand in query or protocols, too."""
         header = key_header or call.snapshot.settings.key_header
-        call.caller = self.admit(call.headers, header, call.address, _in_query(call.source.target))
+        call.caller = self.admit(
+            call.headers, header, call.address, _in_query(call.source.target) or _in_protocols(call.headers)
+        )
 
     def admit(self, headers: Mapping[str, str], key_header: str, address: str, spare: str = "") -> Caller:
         """Return the caller that these headers name, else the `spare` key; raises ClientError 401, or 429 after too many refusals."""
@@ -73,6 +76,13 @@ def _in_query(target: str) -> str:
     """Return the key that a target carries, as Google's clients send theirs."""
     query = target.partition("?")[2]
     return next((value for name, value in parse_qsl(query, max_num_fields=100) if name == "key"), "") if query else ""
+
+
+def _in_protocols(headers: Mapping[str, str]) -> str:
+    """Return the key among the protocols that a browser offers, which has no other place for it."""
+    offered = headers.get("sec-websocket-protocol", "")
+    found = (one.strip().removeprefix(PROTOCOL) for one in offered.split(",") if one.strip().startswith(PROTOCOL))
+    return next(found, "")
 
 
 def key_hash(headers: Mapping[str, str], key_header: str) -> str:

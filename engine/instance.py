@@ -71,7 +71,7 @@ class Instance:
         self.recorder = Recorder(self.ledger, self.metrics, self.receiver, clock.monotonic, (sink,))
         self.gateway = Gateway(
             self.identity, self.receiver, Forwarder(self.ledger, chance, clock.monotonic), self.recorder,
-            Passer(self.http, self.ledger, self.prices, clock.monotonic),
+            Passer(self.http, self.ledger, self.prices, chance, clock.monotonic),
         )  # fmt: skip
         self.inference = Inference(self.gateway, self.registry, lambda: self.snapshot, clock)
         self.reloader = Reloader(settled.sources, settled.spec.files, self._apply, self.metrics)

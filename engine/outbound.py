@@ -47,7 +47,7 @@ def address(url: str, *, allow_link_local: bool = False) -> Address:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"`{parts.scheme}://{parts.hostname or ''}` is not an http or https address")
     if parts.username or parts.password:
-        raise ValueError("put credentials into a header, not into the address")
+        raise ValueError("put credentials into `api_key` or a header, not into the address")
     if not _HOST.fullmatch(parts.hostname):
         raise ValueError("the host holds characters that no address has; write other letters as punycode")
     if any(ord(character) <= 32 or ord(character) > 126 for character in parts.path + parts.query):

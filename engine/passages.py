@@ -45,6 +45,8 @@ OWN = ("/health", "/metrics", "/config", "/ui", "/v1/models", "/models", "/chat/
 """Paths that no passage takes from the gateway."""
 OURS = ("x-forwarded-", "x-litellm-", "x-interlock-", "sec-websocket-")
 """How the names of headers begin that stay here."""
+KEY_PROTOCOLS = ("openai-insecure-api-key.", "openai-organization.", "openai-project.")
+"""How protocols begin that carry a client's credentials."""
 ASKED = "x-pass-"
 """How a client says that a header is to arrive under the rest of its name."""
 SHORTEST_SECRET = 6
@@ -201,9 +203,13 @@ def cross(call: Call, passing: Passing) -> None:
 
 
 def offered(call: Call) -> bytes:
-    """Write the headers by which a client offers WebSocket."""
-    said = [(name.encode(), call.headers[name]) for name in OFFER if name in call.headers]
-    lines = [b"%b: %b\r\n" % (name, value.encode("utf-8", "surrogateescape")) for name, value in said]
+    """Write the headers by which a client offers WebSocket, less a key among its protocols, where browsers put theirs."""
+    said = {name: call.headers[name] for name in OFFER if name in call.headers}
+    protocols = [one.strip() for one in said.pop("sec-websocket-protocol", "").split(",")]
+    kept = ", ".join(one for one in protocols if one and not one.startswith(KEY_PROTOCOLS))
+    if kept:
+        said["sec-websocket-protocol"] = kept
+    lines = [b"%b: %b\r\n" % (name.encode(), value.encode("utf-8", "surrogateescape")) for name, value in said.items()]
     return b"connection: Upgrade\r\nupgrade: websocket\r\n" + b"".join(lines)
 
 
@@ -249,6 +255,11 @@ class Nowhere:
 
     def __init__(self, target: Address) -> None:
         self.api_base = f"{target.origin.scheme}://{target.host}{target.path}"
+
+    def offer(self, call: Call, query: str) -> HttpRequest | None:
+        """Offer nothing: the passage itself does."""
+        del call, query
+        return None
 
     async def send(self, call: Call, body: Pieces) -> Upstream:
         """Refuse: nothing is sent from here."""

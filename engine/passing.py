@@ -16,8 +16,8 @@ import structlog
 from engine import body
 from engine.activation import Activation, Needs
 from engine.call import Call, Usage
-from engine.contracts import Arrival, Http, HttpRequest, Tunnel, Upstream
-from engine.errors import UpstreamError
+from engine.contracts import Arrival, Http, HttpRequest, Random, Tunnel, Upstream
+from engine.errors import ClientError, UpstreamError, invalid_request
 from engine.expr.program import ERRORS
 from engine.frames import Chunks
 from engine.headers import passed_head, switched_head
@@ -27,6 +27,7 @@ from engine.policy import Expression
 from engine.pricing import Prices
 from engine.receive import named_model
 from engine.relay import HELD, UNBUFFERED
+from engine.routing import order
 
 log = structlog.get_logger("interlock")
 
@@ -37,8 +38,11 @@ NANO = 1_000_000_000
 class Passer:
     """Opens the upstreams of passages."""
 
-    def __init__(self, http: Http, ledger: Ledger, prices: Prices, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, http: Http, ledger: Ledger, prices: Prices, random: Random, monotonic: Callable[[], float]
+    ) -> None:
         self.http = http
+        self.random = random
         self.ledger = ledger
         self.prices = prices
         self.monotonic = monotonic
@@ -46,6 +50,52 @@ class Passer:
     def forward(self, call: Call, passing: Passing, arrival: Arrival, held: bytes | None) -> Crossing:
         """Send a request on, and close its upstream behind the block; `held` is its body if that is here."""
         return Crossing(self, call, passing, arrival, held)
+
+    def converse(self, call: Call, arrival: Arrival) -> Conversation:
+        """Offer WebSocket to a deployment of a routed call, and close it behind the block."""
+        return Conversation(self, call, arrival)
+
+
+class Conversation:
+    """The block within which a WebSocket to a model is open: the first deployment that can be reached is offered it."""
+
+    __slots__ = ("_arrival", "_call", "_passer", "_tunnel")
+
+    def __init__(self, passer: Passer, call: Call, arrival: Arrival) -> None:
+        self._passer = passer
+        self._call = call
+        self._arrival = arrival
+        self._tunnel: Tunnel | None = None
+
+    async def __aenter__(self) -> PassedTunnel:
+        call, passer = self._call, self._passer
+        assert call.group is not None  # noqa: S101 - route comes before converse
+        if not self._arrival.upgrades:
+            raise ClientError(
+                426, "upgrade_required", f"`{call.route.path}` is a WebSocket; offer `upgrade: websocket`"
+            )
+        last: UpstreamError | None = None
+        attempts = 1 + call.snapshot.settings.retries
+        for deployment in order(call.candidates or call.group.deployments, passer.random, attempts):
+            request = deployment.endpoint.offer(call, _beside_model(call.source.target))
+            if request is None:
+                continue
+            call.attempt += 1
+            call.deployment = deployment
+            call.hold = await passer.ledger.reserve(call)
+            request.head += offered(call)
+            try:
+                self._tunnel = await passer.http.tunnel(request)
+            except UpstreamError as error:
+                passer.ledger.release(call.hold)
+                last = error
+            else:
+                return PassedTunnel(call, passer, self._tunnel)
+        raise last or invalid_request(f"no deployment of `{call.model}` speaks in real time", "model")
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._tunnel is not None:
+            self._tunnel.close()
 
 
 class Crossing:
@@ -218,6 +268,14 @@ def _with_body(call: Call, request: HttpRequest, arrival: Arrival, held: bytes |
     else:
         request.upload = arrival
     return request
+
+
+def _beside_model(target: str) -> str:
+    """Return what a target asks beside the model, less a key."""
+    query = target.partition("?")[2]
+    return "&".join(
+        one for one in query.split("&") if one and one.partition("=")[0] not in ("model", "key", "deployment")
+    )
 
 
 def _told(upstream: Upstream) -> tuple[str, int | None]:

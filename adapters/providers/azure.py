@@ -67,6 +67,7 @@ def _paths(below: str, deployment: str, version: str, *, versioned: bool) -> Map
     if "/deployments/" in below or below.endswith("/models"):
         return {task: f"{path}{tail}" for task, path in PATHS.items()}
     paths = {task: f"/openai/deployments/{quote(deployment, safe='')}{path}{tail}" for task, path in PATHS.items()}
+    paths["realtime"] = f"/openai/realtime{tail}{'&' if tail else '?'}deployment={quote(deployment, safe='')}"
     paths["responses"] = f"/openai/responses{tail}" if dated else "/openai/v1/responses"
     if version in NEXT and not versioned:
         paths["responses"] += f"?api-version={version}"

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from engine.call import Call
-from engine.contracts import Deps, Pieces, Target, Upstream
+from engine.contracts import Deps, HttpRequest, Pieces, Target, Upstream
 
 CHUNK_CHARS = 12
 MOCKED_ERRORS = {
@@ -117,6 +117,11 @@ class EchoEndpoint:
     def __init__(self, manner: Manner, time: Callable[[], float]) -> None:
         self._manner = manner
         self._time = time
+
+    def offer(self, call: Call, query: str) -> HttpRequest | None:
+        """Speak no WebSocket."""
+        del call, query
+        return None
 
     async def send(self, call: Call, body: Pieces) -> Upstream:
         """Answer one request body."""

@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator
 from typing import Protocol
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import structlog
 
@@ -37,6 +37,7 @@ ROUTES = (
     ("/moderations", "moderations", "openai", ""),
     ("/rerank", "rerank", "rerank", ""),
 )
+REALTIME = "/realtime"
 FORMS = ("", "/v1", "/openai/v1")
 """What may stand before a path."""
 RERANK = "/v2/rerank"
@@ -85,6 +86,9 @@ class Inference:
         self._named = {route.path: route for route in made}
         self._paths = {form + route.path: route for form in FORMS for route in made}
         self._paths[RERANK] = self._named["/rerank"]
+        self._realtime = Route(REALTIME, "realtime", registry.dialect("openai"))
+        self._realtime.tunnels = True
+        self._spoken = frozenset(form + REALTIME for form in FORMS)
 
     def match(self, method: str, target: str) -> tuple[Route, str] | None:
         """Find the route of a request line, and the model its path names."""
@@ -96,6 +100,8 @@ class Inference:
             found = MODEL_FORMS.fullmatch(path)
             if found:
                 return self._named[found["path"]], unquote(found["model"])
+        elif method == "GET" and path in self._spoken:
+            return self._realtime, _model_asked(target)
         passages = self._snapshot().passages
         passing = passages.find(path) if passages else None
         return (passing.route(path), "") if passing is not None else None
@@ -110,6 +116,9 @@ class Inference:
         try:
             if route.passes:
                 await self._pass(call, exchange)
+            elif route.tunnels:
+                call.method, call.model = exchange.method, path_model
+                await self._gateway.converse(call, exchange)
             else:
                 await self._gateway.handle(call, exchange)
         except GatewayError as error:
@@ -143,3 +152,9 @@ class Inference:
         if call.deployment is not None:
             headers = call.deployment.head + headers
         reply.send(status, headers, body)
+
+
+def _model_asked(target: str) -> str:
+    """Return the model that a query names, as OpenAI's and Azure's clients do."""
+    asked = dict(parse_qsl(target.partition("?")[2], max_num_fields=100))
+    return asked.get("model") or asked.get("deployment", "")

@@ -15,10 +15,10 @@ FAMILIES = (
     "/onboarding", "/organization", "/policies", "/project", "/prompts", "/provider", "/public", "/reload", "/router", "/schedule",
     "/spend", "/sso", "/tag", "/team", "/user", "/utils", "/v1/access_group", "/v1/agents", "/v1/assistants",
     "/v1/batches", "/v1/containers", "/v1/evals", "/v1/files", "/v1/fine_tuning", "/v1/mcp", "/v1/messages",
-    "/v1/model", "/v1/ocr", "/v1/rag", "/v1/realtime", "/v1/responses", "/v1/search", "/v1/skills",
+    "/v1/model", "/v1/ocr", "/v1/rag", "/v1/responses", "/v1/search", "/v1/skills",
     "/v1/threads", "/v1/vector_stores", "/v1/videos", "/v1beta", "/v2/key", "/v2/login", "/v2/model", "/v2/team",
     "/v2/user", "/vertex_ai", "/vllm",
-    "/batches", "/files", "/fine_tuning", "/realtime", "/responses", "/threads",
+    "/batches", "/files", "/fine_tuning", "/responses", "/threads",
 )  # fmt: skip
 
 

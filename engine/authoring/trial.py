@@ -188,7 +188,7 @@ def tried(stage: Stage, asked: Asked) -> Trial:
     callers = (*stage.callers, asked.caller) if asked.caller is not None else stage.callers
     identity = Identity(Directory(stage.spec.general.master_key, callers), clock.time)
     witness = Witness(ledger, receiver)
-    passer = Passer(StagedHttp(stage.scene), ledger, stage.prices, clock.monotonic)
+    passer = Passer(StagedHttp(stage.scene), ledger, stage.prices, _First(), clock.monotonic)
     gateway = Gateway(identity, receiver, Forwarder(ledger, _First(), clock.monotonic), witness, passer)
     inference = Inference(gateway, stage.registry, lambda: fresh, clock, iter((asked.call_id,)))
     client = Client(asked)

@@ -100,6 +100,10 @@ class _Endpoint:
         self.renames = real.renames
         self.secrets = real.secrets
 
+    def offer(self, call: Call, query: str) -> HttpRequest | None:
+        del call, query
+        return None
+
     async def send(self, call: Call, body: Pieces) -> Upstream:
         self._scene.sent, canned = b"".join(body), self._scene.answer
         stream = call.stream and canned.body is None and canned.status < 400

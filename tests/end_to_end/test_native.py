@@ -32,10 +32,8 @@ def test_golden_counts_are_those_of_the_formats(shared):
     """The formats' own golden file was made without a gateway: what both know, both know alike."""
     formats = json.loads((GOLDEN.parent / "dialects.json").read_text())
     native = json.loads(GOLDEN.read_text())
-    common = formats.keys() & native.keys()
+    common = {name for name, counts in formats.items() if counts and any(counts)} & native.keys()
     assert len(common) > 30
     assert shared
     for name in common:
-        assert (native[name]["input"], native[name]["output"]) == (formats[name]["input"], formats[name]["output"]), (
-            name
-        )
+        assert (native[name]["input"], native[name]["output"]) == tuple(formats[name][:2]), name

@@ -76,7 +76,7 @@ def built(*texts: str):
     ("fields", "said"),
     [
         ({"target": "ftp://x"}, "is not an http or https address"),
-        ({"target": "https://user:secret@x"}, "put credentials into a header"),
+        ({"target": "https://user:secret@x"}, "put credentials into `api_key` or a header"),
         ({"headers": {"authorization": "os.environ/SURELY_NOT_SET"}}, "`SURELY_NOT_SET` is not set"),
         ({"headers": {"connection": "close"}}, "header `connection` is the gateway's own"),
         ({"headers": {"x-a": "b\r\nc: d"}}, "control character"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
 from adapters.providers.openai.rows import Row
 from engine.call import Call
-from engine.contracts import Http, HttpRequest, Origin, Pieces, Target, Upstream
+from engine.contracts import Http, HttpRequest, Origin, Pieces, Target, Upstream, address
 
 PATHS = {
     "chat": "/chat/completions",
@@ -23,6 +23,7 @@ PATHS = {
     "audio.translations": "/audio/translations",
     "moderations": "/moderations",
     "rerank": "/rerank",
+    "realtime": "/realtime",
 }
 """Where each task is found, below the base."""
 _ANY = {"accept": "*/*"}
@@ -39,7 +40,6 @@ SHORTEST_SECRET = 6
 """Characters below which a text is not blanked: it would take innocent words with it."""
 _CREDENTIAL = re.compile(r"(?i)auth|key|token|secret|cookie")
 RESERVED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-_HOST = re.compile(r"[A-Za-z0-9._%:~-]+")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PARAMETERS = {
     "authorization": "api_key",
@@ -64,13 +64,17 @@ class OpenAIEndpoint:
         self.renames = tuple(row.renames.items())
         self.drops = row.drops
         self._http = http
+        self._model = target.model
         self._timeouts = target.timeouts
         self._stream_timeouts = target.stream_timeouts
         self._origin, prefix, query = split(self.api_base, allow_link_local=bool(params.get("allow_link_local")))
         self._head = _head(self._origin, params, {**_JSON, **headers})
         bare = _head(self._origin, params, {**_ANY, **headers})
         self._requests = {
-            task: (_joined(prefix, path, query), bare if task.startswith(("audio.", "images.")) else self._head)
+            task: (
+                _joined(prefix, path, query),
+                bare if task.startswith(("audio.", "images.", "realtime")) else self._head,
+            )
             for task, path in {**PATHS, **row.paths}.items()
         }
         self.secrets = _secrets(params, headers)
@@ -87,6 +91,21 @@ class OpenAIEndpoint:
                 head += b"%b: %b\r\n" % (name.encode(), value.encode("utf-8", "surrogateescape"))
         timeouts = self._stream_timeouts if call.stream else self._timeouts
         return await self._http.send(HttpRequest(self._origin, target, head, body, timeouts))
+
+    def offer(self, call: Call, query: str) -> HttpRequest | None:
+        """Compose the offer of a conversation in real time."""
+        target, head = self._requests["realtime"]
+        asked = [query] if query else []
+        if b"deployment=" not in target:
+            asked.insert(0, f"model={quote(self._model, safe='')}")
+        if asked:
+            target += (b"&" if b"?" in target else b"?") + "&".join(asked).encode("ascii", "ignore")
+        for name in FORWARDED:
+            if name in call.headers:
+                head += b"%b: %b\r\n" % (name.encode(), call.headers[name].encode("utf-8", "surrogateescape"))
+        request = HttpRequest(self._origin, target, head, (), self._timeouts)
+        request.method = b"GET"
+        return request
 
 
 def _joined(prefix: str, path: str, query: str) -> bytes:
@@ -109,21 +128,10 @@ def _secrets(params: Mapping[str, object], own: Mapping[str, str]) -> tuple[byte
 def split(url: str, *, allow_link_local: bool = False) -> tuple[Origin, str, str]:
     """Take a base URL apart: its server, its path and its query; raises ValueError saying what is wrong with it."""
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise ValueError("api_base: the host or its port is not one") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"api_base: `{parts.scheme}://{parts.hostname or ''}` is not an http or https address")
-    if parts.username or parts.password:
-        raise ValueError("api_base: put credentials into `api_key` or `extra_headers`, not into the address")
-    if not _HOST.fullmatch(parts.hostname):
-        raise ValueError("api_base: the host holds characters that no address has; write other letters as punycode")
-    query = f"?{parts.query}" if parts.query else ""
-    if any(ord(character) <= 32 or ord(character) > 126 for character in parts.path + query):
-        raise ValueError("api_base: the path holds characters that must be percent-encoded")
-    port = port or (443 if parts.scheme == "https" else 80)
-    return Origin(parts.scheme, parts.hostname, port, allow_link_local), parts.path.rstrip("/"), query
+        found = address(url, allow_link_local=allow_link_local)
+    except ValueError as error:
+        raise ValueError(f"api_base: {error}") from None
+    return found.origin, found.path, f"?{found.query}" if found.query else ""
 
 
 def _head(origin: Origin, params: Mapping[str, object], own: Mapping[str, str]) -> bytes:
