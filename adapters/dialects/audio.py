@@ -12,7 +12,18 @@ from typing import Any
 import msgspec
 import orjson
 
-from adapters.dialects.openai import UNREADABLE, Member, OpenAI, Place, count, decode, fill, measured, part, whole_number
+from adapters.dialects.openai import (
+    UNREADABLE,
+    Member,
+    OpenAI,
+    Place,
+    count,
+    decode,
+    fill,
+    measured,
+    part,
+    whole_number,
+)
 from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot

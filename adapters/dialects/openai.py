@@ -23,6 +23,8 @@ DONE = b"[DONE]"
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What reading an upstream's bytes may raise."""
 _WHOLES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens"})
+_USUAL = _WHOLES | {f"{of}_tokens_details" for of in ("prompt", "completion", "input", "output")}
+"""Members of a usage that nearly all report; parts that stand elsewhere are only looked for beside others."""
 Member = dict[str, Any]
 Place = tuple[Member, str, TextSlot]
 """Where a text stands: the object that holds it, the member's name, and the text."""
@@ -220,23 +222,28 @@ def count(reported: Member) -> Usage:
 def _count_parts(usage: Usage, reported: Member) -> Usage:
     read = part(reported, "prompt_tokens_details") or part(reported, "input_tokens_details")
     written = part(reported, "completion_tokens_details") or part(reported, "output_tokens_details")
+    usage.cached_input = whole_number(read, "cached_tokens")
+    usage.cache_write = whole_number(read, "cache_write_tokens") or whole_number(read, "cache_creation_tokens")
+    usage.audio_input = whole_number(read, "audio_tokens")
+    usage.reasoning = whole_number(written, "reasoning_tokens")
+    usage.audio_output = whole_number(written, "audio_tokens")
+    if not reported.keys() <= _USUAL:
+        _count_loose(usage, reported)
+        if "search_context_size" in reported or "cache_creation" in reported:
+            return _measure(usage, reported, written)
+    return _measure(usage, reported, written) if "image_tokens" in written else usage
+
+
+def _count_loose(usage: Usage, reported: Member) -> None:
+    """Count the parts that some report beside the sums."""
     usage.cached_input = (
-        whole_number(read, "cached_tokens")
+        usage.cached_input
         or whole_number(reported, "cached_tokens")
         or whole_number(reported, "prompt_cache_hit_tokens")
         or whole_number(reported, "cache_read_input_tokens")
     )
-    usage.cache_write = (
-        whole_number(read, "cache_write_tokens")
-        or whole_number(read, "cache_creation_tokens")
-        or whole_number(reported, "cache_creation_input_tokens")
-    )
-    usage.audio_input = whole_number(read, "audio_tokens")
-    usage.reasoning = whole_number(written, "reasoning_tokens") or whole_number(reported, "reasoning_tokens")
-    usage.audio_output = whole_number(written, "audio_tokens")
-    if "search_context_size" in reported or "cache_creation" in reported or written.get("image_tokens"):
-        return _measure(usage, reported, written)
-    return usage
+    usage.cache_write = usage.cache_write or whole_number(reported, "cache_creation_input_tokens")
+    usage.reasoning = usage.reasoning or whole_number(reported, "reasoning_tokens")
 
 
 def _measure(usage: Usage, reported: Member, written: Member) -> Usage:
