@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from engine.call import Measured, Usage
 from engine.contracts import Channel, Frame, TextSlot
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -77,3 +78,13 @@ def inner(holder: Member, name: str) -> Member:
 def objects(value: object) -> list[Member]:
     """List the objects of an array; whatever is none is left out."""
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def measured(usage: Usage) -> Measured:
+    """Return a usage that can count more than tokens."""
+    if isinstance(usage, Measured):
+        return usage
+    found = Measured()
+    for name in Usage.__slots__:
+        setattr(found, name, getattr(usage, name))
+    return found

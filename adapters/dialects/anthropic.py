@@ -17,7 +17,20 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
-from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, tokens
+from engine.places import (
+    UNREADABLE,
+    Member,
+    Place,
+    again,
+    decode,
+    event,
+    fill,
+    inner,
+    kind_of,
+    measured,
+    number,
+    tokens,
+)
 
 TYPES = {
     400: "invalid_request_error",
@@ -181,6 +194,10 @@ def _usage(counted: _Counted) -> Usage | None:
     usage = Usage(tokens(reported, "input_tokens") + cached + written, tokens(reported, "output_tokens"))
     usage.cached_input = cached
     usage.cache_write = written
+    lasting = tokens(inner(reported, "cache_creation"), "ephemeral_1h_input_tokens")
+    if lasting:
+        usage = measured(usage)
+        usage.cache_write_1h = lasting
     usage.reasoning = min(tokens(inner(reported, "output_tokens_details"), "thinking_tokens"), usage.output)
     tier = reported.get("service_tier")
     usage.service_tier = tier if isinstance(tier, str) else ""

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import orjson
 
-from adapters.dialects.openai import OpenAI, count, measured
+from adapters.dialects.openai import OpenAI, count
 from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
-from engine.places import UNREADABLE, Member, Place, decode, fill, inner, tokens
+from engine.places import UNREADABLE, Member, Place, decode, fill, inner, measured, tokens
 
 _SPEECH = "speech.audio.done"
 _LAST = ("transcript.text.done", _SPEECH)

@@ -11,11 +11,11 @@ from typing import Any
 
 import msgspec
 
-from adapters.dialects.openai import OpenAI, count, measured
+from adapters.dialects.openai import OpenAI, count
 from engine import prompts
 from engine.call import Usage
 from engine.contracts import Frame
-from engine.places import UNREADABLE, Member, inner, tokens
+from engine.places import UNREADABLE, Member, inner, measured, tokens
 
 
 class _Pictures(msgspec.Struct):

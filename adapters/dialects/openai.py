@@ -15,13 +15,15 @@ import msgspec
 import orjson
 
 from engine import prompts
-from engine.call import Measured, Usage
+from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
-from engine.places import UNREADABLE, Member, Place, decode, fill, inner, number, objects, tokens
+from engine.places import UNREADABLE, Member, Place, decode, fill, inner, measured, number, objects, tokens
 
 DONE = b"[DONE]"
 _WHOLES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens"})
+_USUAL = _WHOLES | {f"{of}_tokens_details" for of in ("prompt", "completion", "input", "output")}
+"""Members of a usage that nearly all report; parts that stand elsewhere are only looked for beside others."""
 
 
 class _Answer(msgspec.Struct):
@@ -212,23 +214,28 @@ def count(reported: Member) -> Usage:
 def _count_parts(usage: Usage, reported: Member) -> Usage:
     read = inner(reported, "prompt_tokens_details") or inner(reported, "input_tokens_details")
     written = inner(reported, "completion_tokens_details") or inner(reported, "output_tokens_details")
+    usage.cached_input = tokens(read, "cached_tokens")
+    usage.cache_write = tokens(read, "cache_write_tokens") or tokens(read, "cache_creation_tokens")
+    usage.audio_input = tokens(read, "audio_tokens")
+    usage.reasoning = tokens(written, "reasoning_tokens")
+    usage.audio_output = tokens(written, "audio_tokens")
+    if not reported.keys() <= _USUAL:
+        _count_loose(usage, reported)
+        if "search_context_size" in reported or "cache_creation" in reported:
+            return _measure(usage, reported, written)
+    return _measure(usage, reported, written) if "image_tokens" in written else usage
+
+
+def _count_loose(usage: Usage, reported: Member) -> None:
+    """Count the parts that some report beside the sums."""
     usage.cached_input = (
-        tokens(read, "cached_tokens")
+        usage.cached_input
         or tokens(reported, "cached_tokens")
         or tokens(reported, "prompt_cache_hit_tokens")
         or tokens(reported, "cache_read_input_tokens")
     )
-    usage.cache_write = (
-        tokens(read, "cache_write_tokens")
-        or tokens(read, "cache_creation_tokens")
-        or tokens(reported, "cache_creation_input_tokens")
-    )
-    usage.audio_input = tokens(read, "audio_tokens")
-    usage.reasoning = tokens(written, "reasoning_tokens") or tokens(reported, "reasoning_tokens")
-    usage.audio_output = tokens(written, "audio_tokens")
-    if "search_context_size" in reported or "cache_creation" in reported or written.get("image_tokens"):
-        return _measure(usage, reported, written)
-    return usage
+    usage.cache_write = usage.cache_write or tokens(reported, "cache_creation_input_tokens")
+    usage.reasoning = usage.reasoning or tokens(reported, "reasoning_tokens")
 
 
 def _measure(usage: Usage, reported: Member, written: Member) -> Usage:
@@ -247,16 +254,6 @@ def _measure(usage: Usage, reported: Member, written: Member) -> Usage:
         found.units["citations"] = tokens(reported, "citation_tokens")
         found.output += found.reasoning
         found.total = max(found.total, found.input + found.output)
-    return found
-
-
-def measured(usage: Usage) -> Measured:
-    """Return a usage that can count more than tokens."""
-    if isinstance(usage, Measured):
-        return usage
-    found = Measured()
-    for name in Usage.__slots__:
-        setattr(found, name, getattr(usage, name))
     return found
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from adapters.dialects.openai import OpenAI, count, measured
+from adapters.dialects.openai import OpenAI, count
 from engine import prompts
 from engine.call import Usage
-from engine.places import UNREADABLE, inner, tokens
+from engine.places import UNREADABLE, inner, measured, tokens
 
 
 class _Ranked(msgspec.Struct):

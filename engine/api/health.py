@@ -18,6 +18,8 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Interlock<
 <h1>Interlock {version}</h1><p>A policy-enforcing gateway for language models. It is {state}, with {models} in front of its upstreams.</p>
 <ul><li><code>POST /v1/chat/completions</code>, <code>/v1/completions</code>, <code>/v1/embeddings</code>, <code>/v1/responses</code>: with
 <code>Authorization: Bearer sk-...</code>; with and without <code>/v1</code></li>
+<li><code>POST /v1/images/generations</code>, <code>/v1/images/edits</code>, <code>/v1/images/variations</code>, <code>/v1/audio/speech</code>,
+<code>/v1/audio/transcriptions</code>, <code>/v1/audio/translations</code>, <code>/v1/moderations</code>, <code>/v1/rerank</code></li>
 <li><a href="/v1/models"><code>GET /v1/models</code></a>: the models your key may call</li>
 <li><a href="/health/readiness"><code>GET /health/readiness</code></a>, <a href="/health/liveliness"><code>/health/liveliness</code></a>,
 <a href="/metrics"><code>/metrics</code></a></li></ul></html>
