@@ -88,7 +88,7 @@ class Inference:
         self._paths[RERANK] = self._named["/rerank"]
         self._realtime = Route(REALTIME, "realtime", registry.dialect("openai"))
         self._realtime.tunnels = True
-        self._spoken = frozenset(form + REALTIME for form in FORMS)
+        self._spoken = frozenset(form + REALTIME for form in (*FORMS, "/openai"))
 
     def match(self, method: str, target: str) -> tuple[Route, str] | None:
         """Find the route of a request line, and the model its path names."""

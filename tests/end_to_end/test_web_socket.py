@@ -26,7 +26,7 @@ def chatterbox():
     seen: list[dict[str, str]] = []
 
     async def talk(request):
-        seen.append({name.lower(): value for name, value in request.headers.items()})
+        seen.append({":path": request.path_qs, **{name.lower(): value for name, value in request.headers.items()}})
         if request.path.endswith("/full"):
             return web.json_response({"error": "full"}, status=403)
         socket_ = web.WebSocketResponse(protocols=("realtime",))
@@ -100,3 +100,62 @@ async def test_websocket_ends_with_either_side(room):
     assert rows[0]["status"] == 101
     metrics = (await asyncio.to_thread(room.get, "/metrics")).body.decode()
     assert "interlock_calls_active 0" in metrics
+
+
+@pytest.fixture
+def studio(gateway, chatterbox):
+    def entry(name: str, params: str) -> str:
+        return f"- {{model_name: {name}, litellm_params: {{{params}}}}}\n"
+
+    base = f"http://127.0.0.1:{chatterbox[0]}"
+    config = (
+        "model_list:\n"
+        + entry("voice", f"model: openai/gpt-realtime, api_base: '{base}/v1', api_key: sk-upstream-0123")
+        + entry("azure-voice", f"model: azure/my-deployment, api_base: '{base}', api_key: az-0123456789, api_version: '2025-04-01'")
+        + entry("text", "model: echo/x")
+        + CONFIG.partition("\n")[2].partition("\n")[2]
+    )  # fmt: skip
+    return gateway(config.replace("key_alias: scientist", "key_alias: scientist, models: [voice, azure-voice, text]"))
+
+
+async def test_models_that_speak_in_real_time(studio, chatterbox):
+    seen = chatterbox[1]
+    headers = {"authorization": f"Bearer {SCIENTIST}", "openai-beta": "realtime=v1"}
+    async with aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{studio.url}/v1/realtime?model=voice&intent=talk", headers=headers) as talk:
+            await talk.send_str('{"type":"session.update"}')
+            assert await talk.receive_str() == '{"type":"session.update"}'
+        assert (seen[-1]["authorization"], seen[-1]["openai-beta"]) == ("Bearer sk-upstream-0123", "realtime=v1")
+        assert seen[-1][":path"] == "/v1/realtime?model=gpt-realtime&intent=talk"
+        async with session.ws_connect(f"{studio.url}/openai/realtime?deployment=azure-voice", headers=headers) as talk:
+            await talk.send_str("x")
+            assert await talk.receive_str() == "x"
+        assert (seen[-1]["api-key"], "authorization" in seen[-1]) == ("az-0123456789", False)
+        assert seen[-1][":path"] == "/openai/realtime?api-version=2025-04-01&deployment=my-deployment"
+        offered = ("realtime", f"openai-insecure-api-key.{SCIENTIST}")
+        async with session.ws_connect(f"{studio.url}/realtime?model=voice", protocols=offered) as talk:
+            assert talk.protocol == "realtime"
+        assert seen[-1]["sec-websocket-protocol"] == "realtime"
+        for model, status in (("text", 400), ("none", 404), ("", 400)):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await session.ws_connect(f"{studio.url}/realtime?model={model}", headers=headers)
+            assert refused.value.status == status, model
+    plain = await asyncio.to_thread(studio.get, "/v1/realtime?model=voice", SCIENTIST)
+    assert (plain.status, plain.json()["error"]["type"]) == (426, "upgrade_required")
+    rows = await asyncio.to_thread(studio.records, 7)
+    assert [row["status"] for row in rows[:3]] == [101, 101, 101]
+    assert rows[0]["group"] == "voice"
+
+
+async def test_a_provider_that_cannot_be_reached_in_real_time(gateway):
+    config = (
+        "model_list: [{model_name: voice, litellm_params: {model: openai/x, api_base: 'http://127.0.0.1:9/v1', api_key: k}}]\n"
+        f"general_settings: {{master_key: {MASTER}}}\n"
+    )
+    running = gateway(config)
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(
+                f"{running.url}/realtime?model=voice", headers={"authorization": f"Bearer {MASTER}"}
+            )
+    assert refused.value.status == 502
