@@ -14,6 +14,7 @@ from msgspec import Raw
 
 from engine.call import Caller
 from engine.callers import callers_of
+from engine.config.builtin import built_in
 from engine.config.problems import Mark, Problem
 from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, LitellmParams
 from engine.config.specs import Prices as PriceFields
@@ -21,6 +22,7 @@ from engine.contracts import Registry, Target, Timeouts
 from engine.governing import PolicySet
 from engine.headers import deployment_head
 from engine.passages import Passages, Passing, own
+from engine.policy import Passage
 from engine.pricing import Price, Prices, agrees, custom
 from engine.snapshot import Deployment, ModelGroup, Settings, Snapshot, Wildcard
 
@@ -55,7 +57,7 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     wildcards: list[Wildcard] = []
     yield from builder.models(groups, wildcards)
     aliases, hidden = builder.aliases()
-    passages = Passages(builder.passages(policies)) if policies is not None else None
+    passages = Passages(builder.passages(policies or PolicySet()))
     snapshot = Snapshot(
         revision, _settings(builder.spec, groups), groups, wildcards, aliases, hidden, policies, passages
     )
@@ -119,6 +121,16 @@ class Builder:
                 yield Passing(policy, sent, self.registry, environ)
             except ValueError as error:
                 self.problems.append(Problem("error", _mark(policy.head.place), policy.head.name, str(error)))
+        for sent in built_in(environ):
+            if sent.path not in taken:
+                yield from self._built_in(sent, environ)
+
+    def _built_in(self, sent: Passage, environ: Mapping[str, str]) -> Iterator[Passing]:
+        """Compile a passage that the environment brings; one that it says wrongly is left out, with a warning."""
+        try:
+            yield Passing(None, sent, self.registry, environ)
+        except ValueError as error:
+            self.problems.append(Problem("warning", None, sent.path, f"is not served: {error}"))
 
     def check_aliases(self, snapshot: Snapshot, aliases: Mapping[str, str]) -> None:
         """Report aliases of models that do not exist."""

@@ -64,7 +64,7 @@ def judged(call: Call) -> bool:
 async def check_passed(call: Call, passing: Passing) -> None:
     """Decide about a request that goes on as it came; raises PolicyError, also where the passage is not for the caller."""
     plan = call.snapshot.policies.plan(call.caller, call.route.operation, call.model, None)
-    if passing.policy not in plan.policies:
+    if passing.policy is not None and passing.policy not in plan.policies:
         raise PolicyError(403, "policy_denied", f"`{passing.path}` is not for this key; ask an administrator")
     check_passed_model(call)
     await _settle(call, plan)

@@ -87,10 +87,11 @@ class Passing:
         "cost", "deployment", "key_header", "methods", "name", "path", "policy", "secrets", "subpaths",
     )  # fmt: skip
 
-    def __init__(self, policy: Policy, sent: Passage, registry: Registry, environ: Mapping[str, str]) -> None:
+    def __init__(self, policy: Policy | None, sent: Passage, registry: Registry, environ: Mapping[str, str]) -> None:
         self.policy = policy
+        """What says whom the passage is for; None where it is built in, for all."""
         self._registry = registry
-        self.name = policy.head.name
+        self.name = policy.head.name if policy is not None else sent.path
         self.path = sent.path
         self.subpaths = sent.subpaths
         self.methods = frozenset(sent.methods)

@@ -6,11 +6,12 @@ from typing import NoReturn
 
 from aiohttp import web
 
+from engine.config.builtin import NEEDS
 from engine.errors import ClientError
 
 FAMILIES = (
     "/access_group", "/active/callbacks", "/a2a", "/alerting", "/anthropic", "/audit", "/azure", "/bedrock", "/budget", "/cache",
-    "/cohere", "/config", "/cost", "/credentials", "/customer", "/end_user", "/fallback", "/gemini", "/get", "/global",
+    "/assemblyai", "/cohere", "/config", "/cost", "/credentials", "/customer", "/end_user", "/fallback", "/gemini", "/get", "/global",
     "/guardrails", "/health", "/invitation", "/key", "/login", "/mcp", "/mcp-rest", "/mistral", "/model", "/model_group", "/model_hub",
     "/onboarding", "/organization", "/policies", "/project", "/prompts", "/provider", "/public", "/reload", "/router", "/schedule",
     "/spend", "/sso", "/tag", "/team", "/user", "/utils", "/v1/access_group", "/v1/agents", "/v1/assistants",
@@ -30,4 +31,7 @@ def routes() -> list[web.RouteDef]:
 async def refuse(request: web.Request) -> NoReturn:
     """Say that this route is known and not here."""
     path = request.path[:200]
+    key = next((key for one, key in NEEDS.items() if path == one or path.startswith(f"{one}/")), "")
+    if key:
+        raise ClientError(404, "not_found", f"`{path}` is passed on once `{key}` is set in the gateway's environment")
     raise ClientError(501, "not_implemented", f"`{request.method} {path}` is not built yet in this gateway")
