@@ -110,16 +110,20 @@ def decide(call: Call, plan: Plan) -> None:
 
 def _decided(call: Call, decision: Decision) -> None:
     plan = decision.plan
-    if call.group is not None and plan.routing:
+    group = call.group
+    if plan.routing and group is not None:
         plan = _routed(call, decision)
-    elif call.group is not None and plan.routed:
+    elif plan.routed and group is not None and group.tagged:
         direct(call, None)
     rules = plan.plain
     if plan.needles and (rules := plan.left(call)) is not plan.plain:
         decision.activation.scanned = True
     if rules or plan.judged:
         _Verdict(decision).judge(plan, rules)
-    if plan.edits:
+    if plan.sets is not None:
+        call.members = {**call.members, **plan.sets}
+        decision.edits = plan.edits
+    elif plan.edits:
         _change(call, decision, plan.edits)
     for policy in plan.editing:
         if _applies(policy, decision):
@@ -136,7 +140,7 @@ def _change(call: Call, decision: Decision, changes: Sequence[Edit]) -> None:
     for change in changes:
         edit(members, change)
     call.members = members
-    decision.edits += changes
+    decision.edits = (*decision.edits, *changes)
 
 
 class _Refusal(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -40,7 +41,7 @@ class Decision:
         self.determining: list[str] = []
         self.warnings: list[str] = []
         self.direction: Direction | None = None
-        self.edits: list[Edit] = []
+        self.edits: Sequence[Edit] = ()
         self.seconds = 0.0
         self._read: Raw | None = None
 

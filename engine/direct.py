@@ -19,7 +19,7 @@ def direct(call: Call, direction: Direction | None) -> None:
         return
     assert call.group is not None  # noqa: S101 - route comes before check
     deployments = call.group.deployments
-    if not any(deployment.tags for deployment in deployments) and (direction is None or not direction.tags):
+    if not call.group.tagged and (direction is None or not direction.tags):
         return
     wanted = frozenset(direction.tags) if direction is not None else frozenset[str]()
     call.candidates = _chosen(deployments, wanted, direction)

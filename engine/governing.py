@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import orjson
 from msgspec import Raw
 
-from engine.activation import Activation, Needs
+from engine.activation import BODIES, Activation, Needs
 from engine.alike import ALIKE, Alike, Key
 from engine.call import Call, Caller
 from engine.index import Index
@@ -93,6 +93,8 @@ class Plan:
         "refs",
         "routed",
         "routing",
+        "sets",
+        "shown",
     )
 
     def __init__(self, policies: Sequence[Policy], standing: Standing | None = None, part: Part | None = None) -> None:
@@ -117,6 +119,8 @@ class Plan:
         self.editing = editing if part is None else part.editing
         self.edits = () if part is None else part.edits
         """What is changed of every such call, by policies that need not be asked."""
+        self.sets = _sets(self.edits)
+        """The same, where it is nothing but members set beside the prompt."""
         self.refs = frozenset(ref for policy in policies for ref in policy.head.refs)
         self.reads = Reads(self.refs, standing)
         log = _log(policies)
@@ -128,6 +132,8 @@ class Plan:
             drops=tuple(drop for drop in log.drops if standing.settled(drop) is not False),
             mask=tuple((name, when) for name, when, holds in held if holds is None),
         )
+        self.shown = not (self.log.mask or self.log.content or self.hidden)
+        """Whether records hold all that was read, content by its hash."""
         self.needs = Needs(self.refs if part is None else self._left())
         self.alike: Alike | None = None
         """How calls are compared; None where no two are alike."""
@@ -269,6 +275,12 @@ def _log(policies: Sequence[Policy]) -> Log:
         drops=tuple(drop for log in logs for drop in log.drops),
         mask=tuple(one for log in logs for one in log.mask),
     )
+
+
+def _sets(edits: Sequence[Edit]) -> dict[str, Raw] | None:
+    """Return the members that changes come to, where they are values already written and none is of the prompt."""
+    plain = all(len(path) == 1 and type(value) is Raw and path[0] not in BODIES for path, value in edits)
+    return {path[0]: value for path, value in edits if isinstance(value, Raw)} if edits and plain else None
 
 
 def _settles(standing: Standing, bound: Bound) -> bool:

@@ -38,7 +38,7 @@ RULES = 10
 SHOWN = 500
 """Characters of what is said of one."""
 _ANSWER = (
-    b"%b%bx-litellm-call-id: %b\r\nx-litellm-key-spend: %d.%09d\r\nx-litellm-response-duration-ms: %d.%03d\r\n"
+    b"%bx-interlock-decision-id: %b\r\n%b%bx-litellm-call-id: %b\r\nx-litellm-key-spend: %d.%09d\r\nx-litellm-response-duration-ms: %d.%03d\r\n"
     b"x-litellm-overhead-duration-ms: %d.%03d\r\nx-litellm-attempted-retries: %d\r\n"
 )
 _TYPE = b"content-type: application/json\r\n"
@@ -81,31 +81,35 @@ def switched_head(call: Call, upstream: Sequence[tuple[bytes, bytes]]) -> bytes:
 
 
 def _own_head(call: Call, spent: int, now: float) -> bytes:
-    usage, deployment = call.usage, call.deployment
+    usage, deployment, name = call.usage, call.deployment, call.id.encode()
     cost = usage.cost if usage is not None else None
     micros = int((now - call.arrived) * 1_000_000)
     own = max(0, micros - int(call.upstream_seconds * 1_000_000))
     dollars, nano = divmod(spent + (cost or 0), NANO)
     head = _ANSWER % (
-        deployment.head if deployment is not None else b"", decision_head(call), call.id.encode(), dollars, nano, micros // 1000,
-        micros % 1000, own // 1000, own % 1000, max(0, call.attempt - 1),
+        deployment.head if deployment is not None else b"", name, call.snapshot.head, _told(call), name, dollars, nano,
+        micros // 1000, micros % 1000, own // 1000, own % 1000, max(0, call.attempt - 1),
     )  # fmt: skip
     return head if cost is None else head + b"x-litellm-response-cost: %d.%09d\r\n" % divmod(cost, NANO)
 
 
 def decision_head(call: Call) -> bytes:
     """Write what every answer says of how it was decided: by which revision, which rules, and why it went this way."""
-    head = b"x-interlock-decision-id: %b\r\n%b" % (call.id.encode(), call.snapshot.head)
+    return b"x-interlock-decision-id: %b\r\n%b%b" % (call.id.encode(), call.snapshot.head, _told(call))
+
+
+def _told(call: Call) -> bytes:
+    """Write what is said of a decision that has something to say."""
+    decision, told = call.decision, b""
     if call.route_reason:
-        head += b"x-interlock-route-reason: %b\r\n" % _shown(call.route_reason)
-    decision = call.decision
+        told = b"x-interlock-route-reason: %b\r\n" % _shown(call.route_reason)
     if decision is None:
-        return head
+        return told
     if decision.determining:
-        head += b"x-interlock-rule: %b\r\n" % _shown(", ".join(decision.determining[:RULES]))
-    for warning in decision.warnings[:RULES]:
-        head += b"x-interlock-warning: %b\r\n" % _shown(warning)
-    return head
+        told += b"x-interlock-rule: %b\r\n" % _shown(", ".join(decision.determining[:RULES]))
+    if decision.warnings:
+        told += b"".join(b"x-interlock-warning: %b\r\n" % _shown(warning) for warning in decision.warnings[:RULES])
+    return told
 
 
 def _shown(text: str) -> bytes:

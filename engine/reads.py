@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from binascii import hexlify
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,10 +68,12 @@ class Reads:
             return self._shown(activation, content=content, hidden=hidden)
         text = self._standing
         if self._prompt and (prompt := _prompt(activation)):
-            text += b",%b" % prompt if len(text) > 1 else prompt
+            text = b"%b,%b" % (text, prompt) if len(text) > 1 else text + prompt
         values: dict[str, Any] = {}
         for name, variable, path, secret in self._varying:
-            value: Any = activation.get(variable, ABSENT)
+            if variable not in activation:
+                continue
+            value: Any = activation[variable]
             for step in path:
                 value = value.get(step, ABSENT) if isinstance(value, dict) else ABSENT
             if value is not ABSENT:
@@ -112,15 +115,14 @@ def _read(ref: Ref) -> Read:
 
 def _prompt(activation: Activation) -> bytes:
     """Write the hash of a prompt that was read: of the member it came in where there is one, else as it was read."""
-    found = activation.get("llm")
-    read = found is not None and "prompt" in found
-    if not read and not activation.scanned:
+    if not activation.scanned and "prompt" not in activation.get("llm", ()):
         return b""
     members = activation.call.members
     holders = BODIES & members.keys() if not activation.edited else ()
     if len(holders) == 1:
-        text = memoryview(members[next(iter(holders))])
-        return b'"llm.prompt":{"sha256":"%b","size":%d}' % (hashlib.sha256(text).hexdigest().encode(), len(text))
+        (holder,) = holders
+        text = memoryview(members[holder])
+        return b'"llm.prompt":{"sha256":"%b","size":%d}' % (hexlify(hashlib.sha256(text).digest()), len(text))
     with suppress(*ERRORS):
         return b'"llm.prompt":%b' % written(_hashed(activation["llm"]["prompt"]))
     return b""

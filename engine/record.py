@@ -83,6 +83,7 @@ class CallRecord(msgspec.Struct, omit_defaults=True):
     """Seconds that deciding took."""
 
 
+NOTHING_HIDDEN = frozenset[str]()
 COLUMNS = {
     "apiKey.id": "key", "apiKey.alias": "key_alias", "apiKey.user": "user", "apiKey.team": "team", "apiKey.org": "org",
     "source.address": "address",
@@ -258,14 +259,17 @@ def _holds(expression: Expression, call: Call) -> bool:
 def _decided(record: CallRecord, call: Call, decision: Decision) -> None:
     """Write of a decision what explains it and what replays it."""
     plan = decision.plan
+    record.determining = decision.determining
+    record.route_reason = call.route_reason
+    record.policy = decision.seconds
+    record.rules = decision.outcomes_text() if decision.outcomes else plan.quiet
+    if plan.shown:
+        record.read = decision.read_text(content=False, hidden=NOTHING_HIDDEN)
+        return
     hidden = plan.hidden
     if plan.log.mask:
         hidden |= {name for name, when in plan.log.mask if when is not None and _holds(when, call)}
     for name in hidden:
         if name in COLUMNS:
             setattr(record, COLUMNS[name], "")
-    record.determining = decision.determining
-    record.route_reason = call.route_reason
-    record.rules = decision.outcomes_text()
     record.read = decision.read_text(content=plan.log.content, hidden=hidden)
-    record.policy = decision.seconds

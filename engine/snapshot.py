@@ -89,15 +89,16 @@ class Deployment:
 
 
 class ModelGroup:
-    """A public model name over its deployments; `access_groups` are names it may also be granted by."""
+    """A public model name over its deployments, some of them perhaps `tagged`; `access_groups` are names it may also be granted by."""
 
-    __slots__ = ("access_groups", "deployments", "name", "pattern")
+    __slots__ = ("access_groups", "deployments", "name", "pattern", "tagged")
 
     def __init__(
         self, name: str, deployments: Iterable[Deployment], access_groups: Iterable[str], pattern: str = ""
     ) -> None:
         self.name = name
         self.deployments = tuple(deployments)
+        self.tagged = any(deployment.tags for deployment in self.deployments)
         self.access_groups = frozenset(access_groups)
         self.pattern = pattern
 
