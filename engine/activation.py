@@ -17,6 +17,7 @@ import msgspec
 from engine.call import Call, Caller, Usage
 from engine.expr.runtime import ERRORS
 from engine.expr.values import LimitError, Timestamp
+from engine.prompts import decoded
 
 if TYPE_CHECKING:
     from engine.policy import Ref
@@ -195,7 +196,7 @@ def _estimate(call: Call, needs: Needs) -> dict[str, Any]:
 def _llm_request(call: Call, needs: Needs) -> dict[str, Any]:
     read = needs.of("llmRequest")
     names = call.members.keys() if read is ALL else read & call.members.keys()
-    return {name: _decode(raw) for name in names if (raw := call.members[name]) != NULL}
+    return {name: decoded(raw) for name in names if (raw := call.members[name]) != NULL}
 
 
 def _end_user(call: Call, needs: Needs) -> str:

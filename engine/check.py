@@ -13,7 +13,6 @@ thread, which the interpreter interrupts every half millisecond.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +21,7 @@ import structlog
 
 from engine.access import check_model, check_passed_model
 from engine.activation import BODIES, Activation
+from engine.aside import aside
 from engine.body import elements
 from engine.call import Call
 from engine.decision import Decision, Outcome
@@ -82,7 +82,7 @@ async def _settle(call: Call, plan: Plan) -> None:
     ):
         decide(call, plan)
     else:
-        await asyncio.to_thread(_decide_aside, call, plan)
+        await aside(_decide_aside, call, plan)
 
 
 def _decide_aside(call: Call, plan: Plan) -> None:

@@ -17,6 +17,9 @@ import msgspec
 Said = dict[str, str]
 """One message: its `role` and its `content`, always text."""
 NULL = msgspec.Raw(b"null")
+LONG = 64 * 1024
+"""Bytes of a list from which it is decoded element by element."""
+LIST = ord("[")
 _decode = msgspec.json.Decoder().decode
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -26,7 +29,15 @@ _ESCAPE = re.compile(r"\\(.)")
 def read(members: Mapping[str, msgspec.Raw], name: str) -> Any:
     """Decode a member; None when it is absent or null."""
     raw = members.get(name)
-    return None if raw is None or raw == NULL else _decode(raw)
+    return None if raw is None or raw == NULL else decoded(raw)
+
+
+def decoded(raw: msgspec.Raw) -> Any:
+    """Decode a value; a long list one element after another, so that no single call holds the interpreter for long."""
+    view = memoryview(raw)
+    if len(view) < LONG or view[0] != LIST:
+        return _decode(raw)
+    return [_decode(one) for one in _array(raw)]
 
 
 def text(content: object) -> str:

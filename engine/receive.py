@@ -5,11 +5,10 @@ Bodies are held in memory while they are in use, so their sum over all calls is 
 
 from __future__ import annotations
 
-import asyncio
-
 import msgspec
 
 from engine import body, form
+from engine.aside import aside
 from engine.call import Call
 from engine.contracts import Arrival
 from engine.errors import ClientError, InternalError, invalid_request
@@ -100,7 +99,7 @@ class Receiver:
                 raise InternalError(503, "overloaded", "the gateway holds too many large requests; try again soon")
             data = await call.source.read(min(limit, self._bound - self.held))
         self.hold(call, len(data))
-        call.members = body.read(data) if len(data) < ASIDE else await asyncio.to_thread(body.read, data)
+        call.members = body.read(data) if len(data) < ASIDE else await aside(body.read, data)
         read_members(call)
 
     async def look(self, call: Call, arrival: Arrival, *, judged: bool) -> bytes | None:
@@ -153,7 +152,7 @@ class Receiver:
 async def _judged(data: bytes, kind: str) -> body.Members:
     """Read a body that policies judge: what claims to be JSON must be, what is not has no members."""
     try:
-        return body.read(data) if len(data) < ASIDE else await asyncio.to_thread(body.read, data)
+        return body.read(data) if len(data) < ASIDE else await aside(body.read, data)
     except ClientError:
         if "json" in kind.lower():
             raise
