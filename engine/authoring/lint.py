@@ -8,7 +8,8 @@ from typing import NamedTuple
 from engine.authoring.expressions import expressions_of, schema_of
 from engine.authoring.risks import absences, risks
 from engine.authoring.unparse import unparse
-from engine.config.problems import Mark, Problem
+from engine.config.keys import OPENAI_PARAMS
+from engine.config.problems import Mark, Problem, nearest
 from engine.expr.parser import parse
 from engine.expr.program import ERRORS
 from engine.policy import Action, Effect, Match, Policy, Rule
@@ -53,6 +54,7 @@ def lint(policies: Sequence[Policy]) -> list[Problem]:
         found += _rules(policy, seen)
         found += _headers(policy)
         found += _absences(policy)
+        found += _parameters(policy)
     return sorted(found, key=lambda one: one.mark or Mark("", 0, 0))
 
 
@@ -145,6 +147,17 @@ def _headers(policy: Policy) -> Iterator[Problem]:
         for ref in sorted(named.expression.program.refs):
             if ref[:2] == ("request", "headers") and len(ref) > 2 and ref[2] != ref[2].lower():
                 message = f"no header is called `{ref[2]}`: names are in lower case, write `{ref[2].lower()}`"
+                yield _warning(named.expression.place, named.expression.field, message)
+
+
+def _parameters(policy: Policy) -> Iterator[Problem]:
+    """Report parameters that no provider knows, where one of nearly that name exists: a slip there makes a rule blind."""
+    for named in expressions_of(policy):
+        for ref in sorted(named.expression.program.refs):
+            name = ref[2] if ref[:2] == ("llm", "params") and len(ref) > 2 else ""
+            guess = nearest(name, OPENAI_PARAMS) if name and name not in OPENAI_PARAMS else None
+            if guess is not None:
+                message = f"no provider knows a parameter `{name}`; did you mean `{guess}`?"
                 yield _warning(named.expression.place, named.expression.field, message)
 
 

@@ -118,3 +118,14 @@ def test_costs_are_those_that_the_gateway_goes_by():
     assert (loop.loops, loop.patterns) == (1, 0)
     assert 0 < loop.micros < pattern.micros
     assert str(loop).startswith("policies/p.yaml:6: p/rules[1] (deny): loops 1 deep, at most ")
+
+
+def test_a_slip_in_a_parameter_is_found():
+    found = [
+        str(one)
+        for one in lint(policies(document("ModelAccess", rules=[{"deny": "llm.params.?max_token.orValue(0) > 4"}])))
+    ]
+    assert found == [
+        "policies/p.yaml:5: warning: rules[0].deny: no provider knows a parameter `max_token`; did you mean `max_tokens`?"
+    ]
+    assert lint(policies(document("ModelAccess", rules=[{"deny": "llm.params.?guided_json.orValue('') != ''"}]))) == []
