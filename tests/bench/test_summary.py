@@ -19,7 +19,7 @@ def test_noise_that_hits_both_rows_leaves_the_ratio_alone():
     noise = [1, 2, 5, 1, 3] * 40
     mine = [result(100, 50 * factor) for factor in noise]
     bare = [result(100, 100 * factor) for factor in noise]
-    found = ratios(block_costs(mine, "1k", 2), block_costs(bare, "1k", 2))
+    found = ratios(block_costs(mine, "1k", 17), block_costs(bare, "1k", 17))
     assert len(found) > 5
     assert found == pytest.approx([0.5] * len(found))
 
@@ -28,14 +28,14 @@ def test_work_put_off_is_charged_to_its_block():
     samples = [result(100, 50) for _ in range(170)]
     for late in samples[::10]:
         late.cpu_ns["gateway"] += 1_000_000
-    costs = block_costs(samples, "1k", 2)
+    costs = block_costs(samples, "1k", 17)
     assert sum(costs) / len(costs) == pytest.approx(51, rel=0.01)
 
 
 def test_every_sample_is_in_exactly_one_block_even_if_few():
-    assert block_costs([result(1, 7)], "1k", 2) == [7]
-    assert len(block_costs([result(1, 7)] * 35, "1k", 2)) == 2
-    assert block_costs([], "1k", 2) == [None]
+    assert block_costs([result(1, 7)], "1k", 17) == [7]
+    assert len(block_costs([result(1, 7)] * 35, "1k", 17)) == 2
+    assert block_costs([], "1k", 17) == [None]
 
 
 def test_the_interval_of_the_median_narrows_with_more_values():
