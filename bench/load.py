@@ -66,7 +66,8 @@ class Job:
     def from_json(cls, line: str) -> Self:
         """Return the job that `to_json` wrote."""
         plain: dict[str, Any] = json.loads(line)
-        return cls(**(plain | {"targets": tuple(map(Target.from_plain, plain["targets"]))}))
+        targets, keys = tuple(map(Target.from_plain, plain["targets"])), tuple(plain["keys"])
+        return cls(**(plain | {"targets": targets, "keys": keys}))
 
 
 @dataclass(slots=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 from bench.shapes import MODEL
 from bench.site import LeftOutError, Row, Site
 
-_PEERS = Path(__file__).resolve().parent / "peers"
+PEERS_DIRECTORY = Path(__file__).resolve().parent / "peers"
 
 
 def _installed(peer: str, *parts: str) -> str:
-    path = _PEERS.joinpath(peer, *parts)
+    path = PEERS_DIRECTORY.joinpath(peer, *parts)
     if not path.exists():
         raise LeftOutError(f"{peer} is not installed (make bench-peers)")
     return str(path)
@@ -95,7 +95,7 @@ def _envoy(name: str, site: Site, port: int) -> list[str]:
 
 PEERS = {
     "envoy": Row(_envoy),
-    "portkey": Row(_portkey, ready="/", every=4, environ={"NODE_ENV": "production"}, headers=_portkey_headers),
+    "portkey": Row(_portkey, ready="/", every=2, environ={"NODE_ENV": "production"}, headers=_portkey_headers),
     "litellm": Row(
         _litellm,
         ready="/health/liveliness",

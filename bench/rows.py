@@ -82,8 +82,13 @@ http {{
 """
 
 
+def nginx_binary() -> str | None:
+    """Return where the system has nginx, if it has."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
 def _nginx(name: str, site: Site, port: int) -> list[str]:
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    binary = nginx_binary()
     if not binary:
         raise LeftOutError("nginx is not installed")
     place = site.place(name)
