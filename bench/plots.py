@@ -26,14 +26,18 @@ def draw(document: dict[str, Any], beside: Path) -> list[Path]:
 def _ratios(pyplot: Any, document: dict[str, Any], path: Path) -> Path:
     cells = document["cells"]
     rows = list(dict.fromkeys(row for shape in cells.values() for row, cell in shape.items() if cell["ratio"]))
-    size = (1.5 + 3 * len(cells), 1.5 + 0.35 * len(rows))
-    figure, panels = pyplot.subplots(1, len(cells), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    size = (max(6.0, 1.5 + 3 * len(cells)), 1.5 + 0.35 * len(rows))
+    figure, panels = pyplot.subplots(
+        1, len(cells), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     for axes, (shape, measured) in zip(panels[0], cells.items(), strict=True):
         known = {row: measured[row]["ratio"] for row in rows if measured.get(row, {}).get("ratio")}
         _panel(axes, rows, known)
         axes.set_title(shape, fontsize=10)
+    every = [cell["ratio"] for shape in cells.values() for cell in shape.values() if cell["ratio"]]
+    # Room for the figures at both ends; given once: the axes are shared.
+    panels[0][0].set_xlim(min(every, default=1) / 4, max(every, default=1) * 4)
     panels[0][0].set_yticks(range(len(rows)), rows)
-    # Given once: the axis is shared.
     panels[0][0].invert_yaxis()
     figure.suptitle("CPU per request (per frame for streams), less is better")
     figure.supxlabel(f"times the CPU of the {YARDSTICK} aiohttp proxy", fontsize=10)
@@ -60,8 +64,6 @@ def _panel(axes: Any, rows: list[str], known: dict[str, float]) -> None:
             va="center",
             fontsize=8,
         )
-    # Room for the figures at both ends.
-    axes.set_xlim(min(known.values(), default=1) / 4, max(known.values(), default=1) * 4)
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter("")
@@ -85,7 +87,7 @@ def _latency(pyplot: Any, shape: str, rows: dict[str, Any], path: Path) -> Path:
     axes.set_xlabel("latency in ms, from the intended start")
     axes.set_ylabel("share of requests")
     axes.set_title(f"{shape} at {rate:g} requests a second")
-    axes.legend()
+    axes.legend(loc="upper left")
     figure.savefig(path, bbox_inches="tight")
     pyplot.close(figure)
     return path
