@@ -66,8 +66,8 @@ class Job:
     def from_json(cls, line: str) -> Self:
         """Return the job that `to_json` wrote."""
         plain: dict[str, Any] = json.loads(line)
-        targets, keys = tuple(map(Target.from_plain, plain["targets"])), tuple(plain["keys"])
-        return cls(**(plain | {"targets": targets, "keys": keys}))
+        lists = {name: tuple(plain[name]) for name in ("keys", "upstream_pids")}
+        return cls(**(plain | lists | {"targets": tuple(map(Target.from_plain, plain["targets"]))}))
 
 
 @dataclass(slots=True)

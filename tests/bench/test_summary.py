@@ -1,13 +1,16 @@
 """Figures from samples: paired ratios, slopes, confidence, regressions."""
 
 import copy
+import json
+import sys
 
 import pytest
 
+import bench.__main__ as command
 from bench.__main__ import share
 from bench.histogram import Histogram
 from bench.load import Result
-from bench.summary import block_costs, interval, ratios, regressions, slope
+from bench.summary import block_costs, block_rounds, interval, ratios, regressions, slope
 
 
 def result(requests, cpu_us, frames=0):
@@ -71,3 +74,32 @@ def test_a_row_that_no_longer_starts_is_a_regression_and_one_left_out_is_not():
     assert regressions(BASE, now, 0.1) == ["1k interlock: not run: exited with status 1"]
     now["missing"]["interlock"]["reason"] = "left out: not installed"
     assert regressions(BASE, now, 0.1) == []
+
+
+def test_blocks_of_rows_that_seldom_have_a_turn_cover_the_same_rounds():
+    assert block_rounds("1k", [1, 1]) == 17
+    assert block_rounds("1k", [1, 1, 1, 1, 2, 8]) == 8
+    assert block_rounds("stream", [1, 8]) == 8
+    noise = [1, 5, 2, 3] * 40
+    bare = [result(100, 100 * factor) for factor in noise for _ in range(8)]
+    slow = [result(10, 5_000 * factor) for factor in noise]
+    rounds = block_rounds("1k", [1, 1, 8])
+    found = ratios(block_costs(slow, "1k", rounds // 8), block_costs(bare, "1k", rounds))
+    assert found == pytest.approx([50] * len(found))
+
+
+@pytest.mark.parametrize(("ratio", "status"), [(0.5, 0), (0.56, 1)])
+def test_the_command_fails_on_a_regression_against_its_base(ratio, status, tmp_path, monkeypatch, capsys):
+    now = copy.deepcopy(BASE)
+    now["cells"]["1k"]["interlock"]["ratio"] = ratio
+    base, out = tmp_path / "base.json", tmp_path / "out" / "now.json"
+    base.write_text(json.dumps(BASE))
+    options = ["--quick", "--compare", str(base), "--threshold", "10%", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["bench", *options])
+    monkeypatch.setattr(command.Bench, "run", lambda _: None)
+    monkeypatch.setattr(command, "document", lambda *_: now)
+    monkeypatch.setattr(command, "table", lambda _: "the table")
+    monkeypatch.setattr(command.plots, "draw", lambda *_: [])
+    assert command.main() == status
+    assert json.loads(out.read_text()) == now
+    assert ("regression: 1k interlock: CPU ratio 0.500 -> 0.560 (+12%)" in capsys.readouterr().err) == bool(status)
