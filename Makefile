@@ -7,7 +7,7 @@ SRC := engine policies adapters bench tests
 CASES := ../shared/conformance/cel.jsonl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak test-heavy check conformance bench bench-full wheel constraints clean
+.PHONY: help demo test soak test-heavy check conformance bench bench-full bench-peers wheel constraints clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -45,6 +45,9 @@ bench: $(STAMP) ## measure beside a bare aiohttp proxy and nginx, in one run
 bench-full: $(STAMP) ## the same with every rate, and memory over 200,000 requests
 	$(BIN)/python -m bench --full
 
+bench-peers: $(STAMP) ## install LiteLLM, Portkey and Envoy to measure beside (1 GB), each on its own
+	$(BIN)/python -m bench.fetch_peers
+
 wheel: $(STAMP) ## build the wheel
 	$(BIN)/python -m build --wheel --no-isolation
 
@@ -53,4 +56,4 @@ constraints: ## lock versions anew, without naming any index
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet -o constraints.txt
 
 clean: ## remove what was built
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out bench/peers/*/.venv bench/peers/*/node_modules

@@ -25,11 +25,22 @@ _PUT_OFF_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to send, and which processes serve there."""
+    """Where to send, which processes serve there, and what is of this target alone."""
 
     name: str
     port: int
     pids: tuple[int, ...] = ()
+    keys: tuple[str, ...] = ()
+    """The clients' keys where they are not the job's."""
+    headers: tuple[tuple[str, str], ...] = ()
+    every: int = 1
+    """In closed loop, the target's turn comes in each so many rounds."""
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Self:
+        """Return the target that JSON made lists of."""
+        pids, keys, headers = tuple(plain["pids"]), tuple(plain["keys"]), tuple(map(tuple, plain["headers"]))
+        return cls(**(plain | {"pids": pids, "keys": keys, "headers": headers}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +66,8 @@ class Job:
     def from_json(cls, line: str) -> Self:
         """Return the job that `to_json` wrote."""
         plain: dict[str, Any] = json.loads(line)
-        targets = tuple(Target(each["name"], each["port"], tuple(each["pids"])) for each in plain["targets"])
-        return cls(**(plain | {"targets": targets}))
+        lists = {name: tuple(plain[name]) for name in ("keys", "upstream_pids")}
+        return cls(**(plain | lists | {"targets": tuple(map(Target.from_plain, plain["targets"]))}))
 
 
 @dataclass(slots=True)
@@ -132,21 +143,32 @@ class _Account:
             self._result.cpu_ns["gateway"] += machine.cpu_ns(self._pids) - self._at
 
 
-def _turns(job: Job) -> list[Target]:
+def _turns(job: Job) -> list[tuple[int, Target]]:
     # Interleaved, so that what else the machine does hits every target alike; shuffled, so that none is always first.
     rng = random.Random(job.seed)
-    return [target for _ in range(job.rounds) for target in rng.sample(job.targets, len(job.targets))]
+    return [(number, target) for number in range(job.rounds) for target in rng.sample(job.targets, len(job.targets))]
+
+
+def _requests(job: Job) -> dict[Target, list[list[bytes]]]:
+    # Targets that get the same share it: of large bodies, each copy counts.
+    made: dict[tuple[object, ...], list[list[bytes]]] = {}
+    for target in job.targets:
+        keys = target.keys or job.keys
+        if (keys, target.headers) not in made:
+            made[keys, target.headers] = SHAPES[job.shape].requests(keys, target.headers)
+    return {target: made[target.keys or job.keys, target.headers] for target in job.targets}
 
 
 async def _closed(job: Job) -> list[tuple[str, Result]]:
     shape = SHAPES[job.shape]
-    requests = shape.requests(job.keys)
-    loops = {target: ClosedLoop(target.port, shape, requests) for target in job.targets}
+    loops = {target: ClosedLoop(target.port, shape, requests) for target, requests in _requests(job).items()}
     results: list[tuple[str, Result]] = []
     accounts = {target: _Account(target.pids) for target in job.targets}
     for loop in loops.values():
         await loop.connect()
-    for target in _turns(job):
+    for number, target in _turns(job):
+        if number % target.every:
+            continue
         tally = loops[target].tally = Tally()
         accounts[target].close()
         window = _Window(job, target)
@@ -163,12 +185,12 @@ async def _closed(job: Job) -> list[tuple[str, Result]]:
 
 async def _open(job: Job) -> list[tuple[str, Result]]:
     shape = SHAPES[job.shape]
-    requests = shape.requests(job.keys)
+    requests = _requests(job)
     results = []
-    for number, target in enumerate(_turns(job)):
+    for number, target in _turns(job):
         # One seed a round: every target meets the same arrivals.
-        rng = random.Random(job.seed + number // len(job.targets)) if job.poisson else None
-        loop = OpenLoop(target.port, shape, requests)
+        rng = random.Random(job.seed + number) if job.poisson else None
+        loop = OpenLoop(target.port, shape, requests[target])
         await loop.connect()
         window = _Window(job, target)
         await loop.run(arrivals(job.rate, job.seconds, rng)[: job.limit])

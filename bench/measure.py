@@ -10,9 +10,10 @@ from pathlib import Path
 
 from bench import machine
 from bench.load import Job, Result, Target
-from bench.rows import DIRECT, ROWS, LeftOutError, Site
+from bench.rows import DIRECT, ROWS
 from bench.servers import Load, NotStarted, Process, Upstream, free_port, get
 from bench.shapes import SHAPES
+from bench.site import LeftOutError, Site
 
 _LOOP_GAP = re.compile(r"^interlock_loop_gap_seconds_max(?:\{[^}]*\})? (\S+)$", re.MULTILINE)
 _WARM_ROUNDS = 3
@@ -56,6 +57,25 @@ class Measured:
     missing: dict[str, tuple[str, str]] = field(default_factory=dict)
 
 
+def capacity(samples: Iterable[Result]) -> float:
+    """Return the requests a second for which one core has time, by what they cost in closed loop."""
+    asked = list(samples)
+    spent = sum(sample.cpu_ns["gateway"] for sample in asked)
+    return 1e9 * sum(sample.requests for sample in asked) / spent if spent else 0.0
+
+
+def paces(shape: str, rates: Iterable[float], closed: Samples) -> dict[float, list[str]]:
+    """Return which rows are asked at which rate, ascending: none above what it has CPU time for, each at one at least."""
+    made: dict[float, list[str]] = {rate: [] for rate in rates}
+    for row, samples in closed.items():
+        if row == DIRECT:
+            continue
+        within = [rate for rate in made if rate <= capacity(samples)]
+        for rate in within or [SHAPES[shape].slow]:
+            made.setdefault(rate, []).append(row)
+    return {rate: made[rate] for rate in sorted(made)}
+
+
 class Bench:
     """The processes of a run and the order in which they are measured."""
 
@@ -89,10 +109,11 @@ class Bench:
         self._load = stack.enter_context(Load(other_cores))
         self._site = Site(self._upstream.port, directory)
         for name in self._plan.rows:
-            port = free_port()
+            port, row = free_port(), ROWS[name]
             try:
-                process = stack.enter_context(Process(ROWS[name](name, self._site, port), gateway_core))
-                process.await_ready(port)
+                command = row.command(name, self._site, port)
+                process = stack.enter_context(Process(command, gateway_core, environ=row.environ))
+                process.await_ready(port, row)
                 self._rows[name] = (port, process)
                 self._try(name)
             except LeftOutError as missing:
@@ -109,8 +130,13 @@ class Bench:
                 raise NotStarted(f"fails under {shape}: {seen.errors or 'no answer'}", self._rows[name][1].tail())
 
     def _targets(self, rows: Iterable[str], *, direct: bool = False) -> tuple[Target, ...]:
-        targets = [Target(name, self._rows[name][0], tuple(self._rows[name][1].pids())) for name in rows]
-        return (*targets, Target(DIRECT, self._upstream.port)) if direct else tuple(targets)
+        targets = tuple(map(self._target, rows))
+        return (*targets, Target(DIRECT, self._upstream.port)) if direct else targets
+
+    def _target(self, name: str) -> Target:
+        (port, process), row = self._rows[name], ROWS[name]
+        headers = tuple(row.headers(self._site).items())
+        return Target(name, port, tuple(process.pids()), row.keys(self._site), headers)
 
     def _run(self, job: Job) -> Samples:
         upstream = tuple(self._upstream.pids())
@@ -127,18 +153,20 @@ class Bench:
         self._run(replace(job, rounds=_WARM_ROUNDS))
         # The direct row has no CPU time to compare: one short look tells the ceiling of the load side.
         ceiling = self._run(replace(job, rounds=_WARM_ROUNDS, targets=self._targets((), direct=True)))
-        self._measured.closed[shape] = ceiling | self._run(replace(job, rounds=self._plan.rounds(shape)))
+        turns = tuple(replace(target, every=ROWS[target.name].every) for target in job.targets)
+        job = replace(job, rounds=self._plan.rounds(shape), targets=turns)
+        self._measured.closed[shape] = ceiling | self._run(job)
 
     def _paced(self, shape: str) -> None:
         self._measured.paced[shape] = {}
         rounds = self._plan.repeat * self._plan.paced_rounds
-        for rate in self._plan.rates(shape):
-            seconds = self._plan.paced_seconds / self._plan.paced_rounds
-            job = Job(shape, seconds, self._targets(self._rows, direct=True), rounds=rounds, rate=rate)
+        seconds = self._plan.paced_seconds / self._plan.paced_rounds
+        for rate, rows in paces(shape, self._plan.rates(shape), self._measured.closed[shape]).items():
+            job = Job(shape, seconds, self._targets(rows, direct=True), rounds=rounds, rate=rate)
             self._measured.paced[shape][rate] = self._run(job)
 
     def _flat(self) -> None:
         for name in self._rows:
-            limit = max(1, self._plan.flat // _FLAT_ROUNDS)
+            limit = max(1, self._plan.flat // _FLAT_ROUNDS // ROWS[name].every)
             job = Job("1k", _FLAT_SLICE_SECONDS, self._targets([name]), rounds=_FLAT_ROUNDS, limit=limit)
             self._measured.flat |= self._run(job)

@@ -89,7 +89,11 @@ def _latency_table(rows: dict[str, Any]) -> Iterator[str]:
             for row, paced in steps
         ],
     )
+    rates = {paced["rate"] for _, paced in steps}
     for row, cell in rows.items():
+        asked = {paced["rate"] for paced in cell["paced"]}
+        if beyond := sorted(rate for rate in rates if asked and rate > max(asked)):
+            yield f"  {row}: not asked at {', '.join(f'{rate:g}/s' for rate in beyond)}: more than it has CPU time for"
         if len(cell["paced"]) > 1 and (within := cell["rate_within_ms"]):
             reached = ", ".join(f"{limit} ms up to {rate:g}/s" for limit, rate in within.items())
             yield f"  {row}: added p99 stays within {reached}"

@@ -2,56 +2,31 @@
 
 import json
 import os
-import secrets
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import policies
+from bench.peer_rows import PEERS
 from bench.shapes import MODEL
+from bench.site import LeftOutError, Row, Site
 
 DIRECT = "direct"
 YARDSTICK = "bare"
-_KEYS = 50
 _TEAMS = 5
-
-
-class LeftOutError(Exception):
-    """The row cannot be run on this machine."""
-
-
-def _key() -> str:
-    return "sk-" + secrets.token_urlsafe(24)
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """What every row is given: the fake provider, a directory for its files, and the client's keys."""
-
-    upstream_port: int
-    directory: Path
-    master_key: str = field(default_factory=_key)
-    keys: tuple[str, ...] = field(default_factory=lambda: tuple(_key() for _ in range(_KEYS)))
-
-    def place(self, name: str) -> Path:
-        """Return a fresh directory for the files of one row."""
-        made = self.directory / name
-        made.mkdir()
-        return made
 
 
 def _bare(name: str, site: Site, port: int) -> list[str]:
     del name
-    return [sys.executable, "-m", "bench.bare_proxy", str(port), f"http://127.0.0.1:{site.upstream_port}"]
+    return [sys.executable, "-m", "bench.bare_proxy", str(port), site.upstream]
 
 
 def gateway_config(site: Site) -> dict[str, object]:
     """Return a configuration with key auth, access, usage, cost and record all on."""
     upstream = {
         "model": "openai/bench-model",
-        "api_base": f"http://127.0.0.1:{site.upstream_port}/v1",
+        "api_base": f"{site.upstream}/v1",
         "api_key": "sk-upstream",
         "input_cost_per_token": 0.00000015,
         "output_cost_per_token": 0.0000006,
@@ -107,8 +82,13 @@ http {{
 """
 
 
+def nginx_binary() -> str | None:
+    """Return where the system has nginx, if it has."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
 def _nginx(name: str, site: Site, port: int) -> list[str]:
-    binary = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    binary = nginx_binary()
     if not binary:
         raise LeftOutError("nginx is not installed")
     place = site.place(name)
@@ -120,12 +100,13 @@ def _nginx(name: str, site: Site, port: int) -> list[str]:
 
 
 # `bare2` is the yardstick once more: what its ratio differs from 1 is the noise of the machine.
-ROWS: dict[str, Callable[[str, Site, int], list[str]]] = {
-    "bare": _bare,
-    "bare2": _bare,
-    "interlock": _interlock,
-    "policies": _under(policies.site),
-    "rules100": _under(policies.hundred),
-    "policies1000": _under(policies.thousand),
-    "nginx": _nginx,
+ROWS: dict[str, Row] = {
+    "bare": Row(_bare),
+    "bare2": Row(_bare),
+    "interlock": Row(_interlock),
+    "policies": Row(_under(policies.site)),
+    "rules100": Row(_under(policies.hundred)),
+    "policies1000": Row(_under(policies.thousand)),
+    "nginx": Row(_nginx),
+    **PEERS,
 }

@@ -10,20 +10,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from bench import machine
 from bench.load import Job, Result, decode
 from bench.loops import GRACE_SECONDS
+from bench.site import Row
 
 _ROOT = Path(__file__).resolve().parent.parent
-_START_SECONDS = 30.0
 _STOP_SECONDS = 5.0
 _ANSWER_SECONDS = 30.0
 _TAIL_BYTES = 2_000
-READY_PATH = "/health/readiness"
 
 
 class HelperFailedError(Exception):
@@ -62,12 +61,19 @@ def get(port: int, path: str, key: str = "") -> tuple[int, str]:
 class Process:
     """A child on given cores, its standard error kept."""
 
-    def __init__(self, command: Sequence[str], cores: set[int], *, piped: bool = False) -> None:
+    def __init__(
+        self, command: Sequence[str], cores: set[int], *, piped: bool = False, environ: Mapping[str, str] | None = None
+    ) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         pipe = subprocess.PIPE if piped else None
         with machine.pinned(cores):
             self._child = subprocess.Popen(
-                command, cwd=_ROOT, stdin=pipe or subprocess.DEVNULL, stdout=pipe or self._log, stderr=self._log
+                command,
+                cwd=_ROOT,
+                env={**os.environ, **(environ or {})},
+                stdin=pipe or subprocess.DEVNULL,
+                stdout=pipe or self._log,
+                stderr=self._log,
             )
 
     def __enter__(self) -> Self:
@@ -85,18 +91,18 @@ class Process:
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode("utf-8", "replace")
 
-    def await_ready(self, port: int) -> None:
-        """Return once the process answers readiness with 200; raise NotStarted if it ends or takes too long."""
-        deadline = time.monotonic() + _START_SECONDS
+    def await_ready(self, port: int, row: Row) -> None:
+        """Return once the process answers 200 where its row says; raise NotStarted if it ends or takes too long."""
+        deadline = time.monotonic() + row.start_seconds
         status = 0
         while time.monotonic() < deadline:
             if (code := self._child.poll()) is not None:
                 raise NotStarted(f"exited with status {code}", self.tail())
-            status, _ = get(port, READY_PATH)
+            status, _ = get(port, row.ready)
             if status == 200:
                 return
             time.sleep(0.1)
-        raise NotStarted(f"not ready within {_START_SECONDS:.0f} s, last status {status}", self.tail())
+        raise NotStarted(f"not ready within {row.start_seconds:.0f} s, last status {status}", self.tail())
 
     def line(self, sent: str = "", seconds: float = _ANSWER_SECONDS) -> str:
         """Send a line if there is one, and return the line that comes back; raise HelperFailedError on silence."""

@@ -1,7 +1,7 @@
 """The kinds of traffic: what a client sends and how much of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 PATH = "/v1/chat/completions"
@@ -12,7 +12,7 @@ _MESSAGE_BYTES = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One kind of request; `frames` of 0 means the answer is not streamed, `slice_seconds` is one turn of a row."""
+    """One kind of request; `frames` of 0: the answer is not streamed, `slice_seconds`: a row's turn, `slow`: the rate of rows too slow for others."""
 
     name: str
     body_bytes: int
@@ -22,6 +22,7 @@ class Shape:
     frames: int = 0
     pace_ms: int = 0
     slice_seconds: float = 0.03
+    slow: float = 20
 
     @property
     def frames_in_all(self) -> int:
@@ -42,16 +43,17 @@ class Shape:
             messages.append({"role": roles[(len(messages) - 1) % 2], "content": text})
         return json.dumps(request, separators=(",", ":")).encode()
 
-    def requests(self, keys: Sequence[str]) -> list[list[bytes]]:
+    def requests(self, keys: Sequence[str], headers: Iterable[tuple[str, str]] = ()) -> list[list[bytes]]:
         """Return what each client sends in turn: whole HTTP requests with its key, no two in a row of one length."""
         bodies = [self.body(more) for more in (0, 39, 13, 26)]
-        return [[_head(key, len(body)) + body for body in bodies] for key in keys]
+        more = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        return [[_head(key, len(body), more) + body for body in bodies] for key in keys]
 
 
-def _head(key: str, length: int) -> bytes:
+def _head(key: str, length: int, more: str) -> bytes:
     return (
         f"POST {PATH} HTTP/1.1\r\nhost: 127.0.0.1\r\nuser-agent: bench\r\naccept: application/json\r\n"
-        f"content-type: application/json\r\ncontent-length: {length}\r\nauthorization: Bearer {key}\r\n\r\n"
+        f"content-type: application/json\r\ncontent-length: {length}\r\nauthorization: Bearer {key}\r\n{more}\r\n"
     ).encode()
 
 
@@ -64,8 +66,8 @@ SHAPES = {
     for shape in (
         Shape("1k", 1_000, 32, 300, _SMALL),
         Shape("10k", 10_000, 32, 300, _SMALL),
-        Shape("100k", 100_000, 16, 150, _LARGE, slice_seconds=0.05),
-        Shape("stream", 1_000, 6, 10, (2, 10, 20, 40), frames=200, pace_ms=1, slice_seconds=0.25),
-        Shape("flood", 1_000, 8, 10, (2, 10, 20, 40), frames=200, slice_seconds=0.1),
+        Shape("100k", 100_000, 16, 150, _LARGE, slice_seconds=0.05, slow=10),
+        Shape("stream", 1_000, 6, 10, (2, 10, 20, 40), frames=200, pace_ms=1, slice_seconds=0.25, slow=1),
+        Shape("flood", 1_000, 8, 10, (2, 10, 20, 40), frames=200, slice_seconds=0.1, slow=1),
     )
 }

@@ -10,7 +10,7 @@ from typing import Any
 from bench.histogram import Histogram
 from bench.load import Result
 from bench.measure import Measured, Plan, Samples
-from bench.rows import DIRECT, YARDSTICK
+from bench.rows import DIRECT, ROWS, YARDSTICK
 from bench.shapes import SHAPES
 
 _FEWEST_POINTS = 4
@@ -100,9 +100,15 @@ def unit_cost(results: Iterable[Result], shape: str) -> float | None:
     return spent / 1_000 / units if spent and units else None
 
 
-def block_costs(samples: Sequence[Result], shape: str, rows: int) -> list[float | None]:
-    """Return the unit cost of each stretch of about a second, so that work a gateway puts off is in it."""
-    rounds = max(1, round(_BLOCK_SECONDS / SHAPES[shape].slice_seconds / max(1, rows)))
+def block_rounds(shape: str, every: Sequence[int]) -> int:
+    """Return the rounds in a block: about a second, if every row's turn comes in it; `every` has each row's number of rounds to a turn."""
+    rounds = max(1, round(_BLOCK_SECONDS / SHAPES[shape].slice_seconds / max(1, len(every))))
+    most = max(every, default=1)
+    return -(-rounds // most) * most
+
+
+def block_costs(samples: Sequence[Result], shape: str, rounds: int) -> list[float | None]:
+    """Return the unit cost of each block of so many turns, so that work a gateway puts off is in it."""
     # What is left over joins the last block.
     starts = range(0, max(1, len(samples) - rounds + 1), rounds)
     ends = [*starts[1:], len(samples)]
@@ -123,13 +129,14 @@ def _errors(samples: Sequence[Result]) -> dict[str, int]:
 
 def _cost(cell: Cell, shape: str, samples: Samples, row: str) -> None:
     mine, yardstick = samples[row], samples.get(YARDSTICK, [])
-    gateways = len(samples) - 1
+    every = {name: ROWS[name].every for name in samples if name != DIRECT}
+    rounds = block_rounds(shape, list(every.values()))
     frames = SHAPES[shape].frames_in_all
-    costs = block_costs(mine, shape, gateways)
+    costs = block_costs(mine, shape, rounds // every.get(row, 1))
     cost = _median(costs)
     cell.cpu_us = cost * frames if cost and frames else cost
     cell.cpu_us_per_frame = cost if frames else None
-    if against := ratios(costs, block_costs(yardstick, shape, gateways)):
+    if against := ratios(costs, block_costs(yardstick, shape, rounds)):
         cell.ratio = median(against)
         cell.ratio_low, cell.ratio_high = interval(against)
         cell.ratio_of_totals = next(iter(ratios([unit_cost(mine, shape)], [unit_cost(yardstick, shape)])), None)
@@ -192,10 +199,12 @@ def cells(measured: Measured) -> dict[str, dict[str, Cell]]:
             _cost(cell, shape, rows, row)
             _throughput(cell, shape, samples)
             steps = measured.paced.get(shape, {})
-            cell.paced = [_paced(rate, at_rate[row], at_rate[DIRECT]) for rate, at_rate in steps.items()]
+            cell.paced = [
+                _paced(rate, at_rate[row], at_rate[DIRECT]) for rate, at_rate in steps.items() if row in at_rate
+            ]
             cell.rate_within_ms = _within(cell.paced) if row != DIRECT else {}
             if row != DIRECT:
-                points = memory([*samples, *chain.from_iterable(at_rate[row] for at_rate in steps.values())])
+                points = memory([*samples, *chain.from_iterable(at_rate.get(row, ()) for at_rate in steps.values())])
                 cell.rss_mb = points[-1][1] / 1e6
                 cell.rss_kb_per_1000 = slope(points)
     return made

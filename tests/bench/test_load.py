@@ -15,9 +15,10 @@ from bench import machine
 from bench.client import Tally
 from bench.load import Job, Target, decode, encode, run
 from bench.loops import OpenLoop, arrivals
-from bench.rows import Site, gateway_config
+from bench.rows import gateway_config
 from bench.servers import Upstream, free_port
 from bench.shapes import SHAPES
+from bench.site import Site
 
 
 @pytest.fixture(scope="module")
