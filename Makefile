@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SRC := engine policies adapters bench tests
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 CASES := ../shared/conformance/cel.jsonl
 
 .DEFAULT_GOAL := help
@@ -53,7 +54,8 @@ wheel: $(STAMP) ## build the wheel
 
 constraints: ## lock versions anew, without naming any index
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet -o constraints.txt
+	$(LOCK) pyproject.toml --all-extras -o constraints.txt
+	$(LOCK) bench/peers/litellm/requirements.in -o bench/peers/litellm/requirements.txt
 
 clean: ## remove what was built
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out bench/peers/*/.venv bench/peers/*/node_modules
