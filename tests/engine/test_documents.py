@@ -280,8 +280,12 @@ def test_thousands_of_policies_load_in_a_time_that_grows_with_their_number():
         assert len(read(text).policies) == count
         return time.process_time() - began
 
+    def least(count: int) -> float:
+        """What else the machine does only ever adds to a measurement."""
+        return min(seconds(count) for _ in range(3))
+
     seconds(100)
-    assert seconds(2000) < 8 * seconds(500) + 0.2
+    assert least(2000) < 8 * least(500) + 0.2
 
 
 def test_all_problems_of_all_files_come_at_once():
