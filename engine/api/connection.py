@@ -44,6 +44,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         "_handing_over",
         "_head",
         "_head_bytes",
+        "_held_since",
         "_last_head",
         "_offer",
         "_offered",
@@ -81,6 +82,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._stopped = False
         self._since = loop.time()
         self._body_since = 0.0
+        self._held_since = 0.0
 
     def __repr__(self) -> str:
         return f"<Connection {self.peer} {'busy' if self._busy else 'idle'}>"
@@ -94,6 +96,20 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     def idle(self) -> bool:
         """Whether no request is under way."""
         return not self._busy and not self._head_bytes
+
+    # --- flow ---
+
+    def pause(self) -> None:
+        """Stop reading; what is not read does not count as late."""
+        if not self._paused:
+            self._held_since = self.loop.time()
+        super().pause()
+
+    def resume(self) -> None:
+        """Go on reading."""
+        if self._paused:
+            self._body_since += self.loop.time() - self._held_since
+        super().resume()
 
     # --- for Limits ---
 
