@@ -226,6 +226,7 @@ class Call:
         "headers",
         "hold",
         "id",
+        "legible",
         "members",
         "method",
         "model",
@@ -262,6 +263,8 @@ class Call:
         self.members: Members = {}
         """The body's top-level members as undecoded JSON (`msgspec.Raw`), in the order they came."""
         self.form: Form | None
+        self.legible = True
+        """Whether `members` are all that the body is; not of one that goes on as it came and is no JSON object."""
         self.caller: Caller | None = None
         self.model = ""
         self.model_asked = ""

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("interlock")
 
+FILES = ("multipart/", "application/octet-stream", "audio/", "image/", "video/")
+"""Bodies that name no model."""
 OF_OBJECTS = frozenset({"chat", "responses", "messages"})
 """Routes whose prompts are lists of objects; elsewhere they may be lists of anything."""
 ELEMENTS = 4096
@@ -58,7 +60,10 @@ async def check(call: Call) -> None:
 def judged(call: Call) -> bool:
     """Tell whether policies must see the body of a request that goes on as it came: its content, or the model that it names."""
     policies = call.snapshot.policies
-    return policies.chooses_models or policies.plan(call.caller, call.route.operation, call.model, None).needs.body()
+    plan = policies.plan(call.caller, call.route.operation, call.model, None)
+    if plan.editing or plan.needs.body():
+        return True
+    return policies.chooses_models and not call.headers.get("content-type", "").lower().startswith(FILES)
 
 
 async def check_passed(call: Call, passing: Passing) -> None:

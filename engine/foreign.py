@@ -16,6 +16,10 @@ from engine.errors import UpstreamError
 
 QUOTED = 500
 """Characters quoted of a provider's error."""
+PAGE = 4096
+"""Bytes of an error that is no JSON in which its text is looked for: what is made of unclosed tags takes their number squared."""
+SEARCHED = 64 * 1024
+"""Bytes of an error in which is looked for what it is about."""
 CLASSES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -55,7 +59,7 @@ def classify(error: UpstreamError, body: bytes) -> None:
     if not body:
         return
     text, found = _read(body)
-    whole = body.decode("utf-8", "replace")
+    whole = body[:SEARCHED].decode("utf-8", "replace")
     said = f"{error.message}: {text}" if text else error.message
     error.message = said if len(said) <= QUOTED else said[:QUOTED] + "..."
     error.param = next((value for value in (found.get("param"), found.get("loc")) if isinstance(value, str)), None)
@@ -72,7 +76,7 @@ def _read(body: bytes) -> tuple[str, dict[str, Any]]:
     try:
         text, holder = _message(orjson.loads(body))
     except orjson.JSONDecodeError:
-        text, holder = html.unescape(_TAG.sub(" ", body.decode("utf-8", "replace"))), {}
+        text, holder = html.unescape(_TAG.sub(" ", body[:PAGE].decode("utf-8", "replace"))), {}
     return _SPACE.sub(" ", text).strip(), holder
 
 

@@ -260,7 +260,7 @@ def cost_of(cost: Expression, call: Call, upstream: Upstream, answer: bytes | No
 
 def _with_body(call: Call, request: HttpRequest, arrival: Arrival, held: bytes | None) -> HttpRequest:
     """Add what the body is: the members as policies left them, the bytes that are here, or what is still on its way."""
-    if call.decision is not None and call.decision.edits:
+    if call.decision is not None and call.decision.edits and call.legible:
         request.body = body.pieces(call.members)
     elif held is not None:
         request.body = (held,) if held else ()

@@ -107,6 +107,7 @@ class Receiver:
 
         One that policies judge is waited for, decoded and read: sets `members` and `model`. Raises as `receive`.
         """
+        call.legible = False
         encoded = "content-encoding" in call.headers
         data = None if judged and encoded else arrival.here()
         if data is None:
@@ -119,7 +120,8 @@ class Receiver:
                 call.headers = {name: value for name, value in call.headers.items() if name != "content-encoding"}
         self.hold(call, len(data))
         if judged and data:
-            call.members = await _judged(data, call.headers.get("content-type", "application/json"))
+            found = await _judged(data, call.headers.get("content-type", "application/json"))
+            call.members, call.legible = found or {}, found is not None
         if data and not call.model:
             call.model = call.model_asked = named_model(data)
         return data
@@ -149,14 +151,14 @@ class Receiver:
         call.body_size = 0
 
 
-async def _judged(data: bytes, kind: str) -> body.Members:
-    """Read a body that policies judge: what claims to be JSON must be, what is not has no members."""
+async def _judged(data: bytes, kind: str) -> body.Members | None:
+    """Read a body that policies judge: what claims to be JSON must be, what is not has no members and is None."""
     try:
         return body.read(data) if len(data) < ASIDE else await aside(body.read, data)
     except ClientError:
         if "json" in kind.lower():
             raise
-        return {}
+        return None
 
 
 def named_model(data: bytes) -> str:

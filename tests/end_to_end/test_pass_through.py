@@ -185,6 +185,15 @@ def test_policies_govern_what_goes_on(house, upstream):
     assert house.request("DELETE", "/lab/x", None, SCIENTIST, {}).status == 200
 
 
+def test_what_is_no_json_object_is_never_rewritten(house, upstream):
+    form = b'--b\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n{"a":1}\r\n--b--\r\n'
+    for body, kind in ((form, "multipart/form-data; boundary=b"), (b"{half", "text/plain"), (b"[1]", "text/plain")):
+        assert house.post("/lab/up", body, HELPER, content_type=kind).status == 200
+        assert upstream.requests[-1].body == body
+    assert house.request("GET", "/lab/x", None, HELPER, {}).status == 200
+    assert upstream.requests[-1].body == b""
+
+
 def test_a_slow_body_is_judged_whole(house):
     body = json.dumps({"messages": [{"role": "user", "content": "x" * 90_000 + "SECRET"}]}).encode()
     with Wire(house) as wire:

@@ -281,7 +281,7 @@ def test_thousands_of_policies_load_in_a_time_that_grows_with_their_number():
         return time.process_time() - began
 
     def least(count: int) -> float:
-        """What else the machine does only ever adds to a measurement."""
+        """Measure three times: what else the machine does only ever adds."""
         return min(seconds(count) for _ in range(3))
 
     seconds(100)
