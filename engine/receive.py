@@ -5,6 +5,8 @@ Bodies are held in memory while they are in use, so their sum over all calls is 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 
 from engine import body, form
@@ -15,6 +17,8 @@ from engine.errors import ClientError, InternalError, invalid_request
 
 HELD = 256 * 1024 * 1024
 """Bytes of request bodies that all calls together may hold."""
+UNSAID = 1024 * 1024
+"""Bytes that count for a body whose length nobody has said, until it is there."""
 ASIDE = 256 * 1024
 """Bytes of a body from which it is read in a thread: one made of brackets takes ten milliseconds a megabyte."""
 FORBIDDEN = frozenset({"api_key", "api_base", "base_url", "user_config", "litellm_params", "router_settings_override"})
@@ -94,11 +98,9 @@ class Receiver:
                 )
         data = call.source.at_hand()
         if data is None:
-            limit = call.snapshot.settings.max_request_bytes
-            if self.held + min(limit, 1024 * 1024) > self._bound:
-                raise InternalError(503, "overloaded", "the gateway holds too many large requests; try again soon")
-            data = await call.source.read(min(limit, self._bound - self.held))
-        self.hold(call, len(data))
+            data = await self._awaited(call, call.source.read, UNSAID)
+        else:
+            self.hold(call, len(data))
         call.members = body.read(data) if len(data) < ASIDE else await aside(body.read, data)
         read_members(call)
 
@@ -115,10 +117,11 @@ class Receiver:
             small = not encoded and "json" in call.headers.get("content-type", "") and 0 < (arrival.length or 0) < ASIDE
             if not judged and not small:
                 return None
-            data = await arrival.whole(min(call.snapshot.settings.max_request_bytes, self._bound - self.held))
+            data = await self._awaited(call, arrival.whole, UNSAID)
             if encoded:
                 call.headers = {name: value for name, value in call.headers.items() if name != "content-encoding"}
-        self.hold(call, len(data))
+        else:
+            self.hold(call, len(data))
         if judged and data:
             found = await _judged(data, call.headers.get("content-type", "application/json"))
             call.members, call.legible = found or {}, found is not None
@@ -127,18 +130,23 @@ class Receiver:
         return data
 
     async def _receive_form(self, call: Call) -> None:
-        """Take a form; what its head announces counts before it comes, for recordings and pictures are large."""
-        limit = call.snapshot.settings.max_request_bytes
-        announced = min(int(call.headers.get("content-length", limit)), limit)
-        if self.held + announced > self._bound:
-            raise InternalError(503, "overloaded", "the gateway holds too many large requests; try again soon")
-        self.hold(call, announced)
-        data = await call.source.whole(limit)
-        self.release(call)
-        self.hold(call, len(data))
+        """Take a form, which may be all of what is allowed: recordings and pictures are large."""
+        data = await self._awaited(call, call.source.whole, call.snapshot.settings.max_request_bytes)
         call.form = form.read(data, call.headers["content-type"])
         call.members = call.form.members.copy()
         read_members(call)
+
+    async def _awaited(self, call: Call, read: Callable[[int], Awaitable[bytes]], unsaid: int) -> bytes:
+        """Wait for a body; what its head announces counts before it comes, `unsaid` bytes where it announces nothing."""
+        limit = call.snapshot.settings.max_request_bytes
+        announced = min(int(call.headers.get("content-length", unsaid)), limit)
+        if self.held + announced > self._bound:
+            raise InternalError(503, "overloaded", "the gateway holds too many large requests; try again soon")
+        self.hold(call, announced)
+        data = await read(min(limit, self._bound - self.held + announced))
+        self.release(call)
+        self.hold(call, len(data))
+        return data
 
     def hold(self, call: Call, size: int) -> None:
         """Count a body until `release`."""
