@@ -4,9 +4,10 @@ Payloads are opaque. A directory of segment files has one owner at a time. Promi
 written; power loss at most what was written in the last second.
 """
 
+from engine.journal.backlog import Entry
 from engine.journal.record import LONGEST, JournalError
 from engine.journal.recover import Recovery, recover
 from engine.journal.segment import SEGMENT, START, Position
-from engine.journal.write import Entry, Journal
+from engine.journal.write import Journal
 
 __all__ = ["LONGEST", "SEGMENT", "START", "Entry", "Journal", "JournalError", "Position", "Recovery", "recover"]

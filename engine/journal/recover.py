@@ -22,7 +22,7 @@ log = structlog.get_logger("interlock")
 class Recovery:
     """What a journal holds behind `since`: iterate for (position behind the record, payload), in order of writing.
 
-    `records` of them, `end` is the position behind the last; `cut` bytes of an interrupted write were cut off there.
+    Iterate before what is behind `since` is dropped. `records` of them, `end` is the position behind the last; `cut` bytes of an interrupted write were cut off there.
     """
 
     def __init__(self, directory: Path, since: Position) -> None:
@@ -37,6 +37,8 @@ class Recovery:
 
     def __iter__(self) -> Iterator[tuple[Position, bytes]]:
         for number, length in self._lengths.items():
+            if (number, length) <= self.since:
+                continue
             data = path_of(self._directory, number).read_bytes()
             offset = HEADER
             while offset < length:

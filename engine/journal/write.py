@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
+from engine.journal.backlog import Backlog, Entry
 from engine.journal.record import JournalError, encode
 from engine.journal.recover import Recovery, recover
 from engine.journal.segment import (
@@ -35,33 +35,7 @@ log = structlog.get_logger("interlock")
 
 PAUSE = 0.2
 """Seconds between two syncs, and between two attempts to write again."""
-BACKLOG = 64 * 1024 * 1024
-"""Bytes of records that wait for a disk that fails; one more is lost, and counted."""
-TOGETHER = 1024 * 1024
-"""Bytes of the backlog written at once."""
 PROBE = bytes(4096)
-
-
-class Entry:
-    """A record that was appended; `written` once it survives the process, and then (segment, offset) is behind it."""
-
-    __slots__ = ("data", "kept", "offset", "segment")
-
-    def __init__(self, data: bytes, kept: bool) -> None:
-        self.data = data
-        self.kept = kept
-        self.segment = 0
-        self.offset = 0
-
-    @property
-    def written(self) -> bool:
-        """Whether it is in the file."""
-        return self.segment > 0
-
-    @property
-    def end(self) -> Position:
-        """The position behind it; START while it is not written."""
-        return Position(self.segment, self.offset)
 
 
 class Journal:
@@ -83,8 +57,7 @@ class Journal:
         self._file = create(directory, Header(self._salt, self._number, recovery.last_segment))
         self._offset = HEADER
         self._tick: list[Entry] = []
-        self._backlog: deque[Entry] = deque()
-        self._backlog_bytes = 0
+        self._backlog = Backlog()
         self._syncing = threading.Lock()
         self._retired: list[int] = []
         self._written, self._synced = 0, -1
@@ -153,32 +126,16 @@ class Journal:
         if (not self._backlog or self._catch_up()) and (not entries or self._write(entries)):
             return True
         for entry in entries:
-            self._put_off(entry)
+            if not self._backlog.take(entry):
+                self.lost += entry.kept
         return False
 
     def _catch_up(self) -> bool:
-        while self._backlog:
-            together, size = [], 0
-            for entry in self._backlog:
-                together.append(entry)
-                size += len(entry.data)
-                if size >= TOGETHER:
-                    break
+        while together := self._backlog.first():
             if not self._write(together):
                 return False
-            self._backlog_bytes -= size
-            for _ in together:
-                self._backlog.popleft()
+            self._backlog.done(together)
         return True
-
-    def _put_off(self, entry: Entry) -> None:
-        size = len(entry.data)
-        if entry.kept and self._backlog_bytes + size <= BACKLOG:
-            self._backlog.append(entry)
-            self._backlog_bytes += size
-            return
-        self.lost += entry.kept
-        entry.data = b""
 
     def _write(self, entries: Sequence[Entry]) -> bool:
         """Write records in one call, all or none of them."""
@@ -213,7 +170,7 @@ class Journal:
         """Cut back what a failed write left; what cannot be cut now is cut before the next write."""
         if not self.reason:
             log.error("journal cannot be written", directory=str(self._directory), reason=str(error))
-        self.reason = error.strerror or str(error)
+            self.reason = error.strerror or str(error)
         with suppress(OSError):
             os.ftruncate(self._file, self._offset)
 
