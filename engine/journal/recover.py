@@ -22,7 +22,8 @@ log = structlog.get_logger("interlock")
 class Recovery:
     """What a journal holds behind `since`: iterate for (position behind the record, payload), in order of writing.
 
-    Iterate before what is behind `since` is dropped. `records` of them, `end` is the position behind the last; `cut` bytes of an interrupted write were cut off there.
+    `records` of them, `end` is the position behind the last; `cut` bytes of an interrupted write were cut off there. It
+    is read from the files as it is iterated, before any of it is dropped.
     """
 
     def __init__(self, directory: Path, since: Position) -> None:

@@ -102,16 +102,16 @@ def sync_names(directory: Path) -> None:
         os.close(file)
 
 
-def hold(directory: Path) -> int:
-    """Make a directory and lock it until the returned file is closed; raises JournalError."""
+def lock(directory: Path) -> int:
+    """Make a directory and lock its file `lock` until the returned one is closed; raises JournalError."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise JournalError(f"journal `{directory}`: {(error.strerror or 'cannot be used').lower()}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
-        os.close(lock)
+        os.close(file)
         raise JournalError(f"journal `{directory}` is in use by another process; stop it first") from error
-    return lock
+    return file

@@ -24,7 +24,7 @@ from engine.journal.segment import (
     Header,
     Position,
     create,
-    hold,
+    lock,
     numbers,
     path_of,
     sync_names,
@@ -45,12 +45,11 @@ class Journal:
     `recovery` is what was there before; `reason` says why it is not `healthy`; `lost` counts records given up.
     """
 
-    def __init__(self, directory: Path, lock: int, recovery: Recovery, limit: int) -> None:
+    def __init__(self, directory: Path, held: int, recovery: Recovery, limit: int) -> None:
         self.recovery = recovery
         self.soon: Callable[[Callable[[], object]], object] | None = None
-        self.reason = ""
         self.lost = 0
-        self._directory, self._lock, self._limit = directory, lock, limit
+        self._directory, self._held, self._limit = directory, held, limit
         # 0 is the one salt under which zeros would be records.
         self._salt = int.from_bytes(os.urandom(4), "little") or 1
         self._number = recovery.highest + 1
@@ -62,29 +61,34 @@ class Journal:
         self._retired: list[int] = []
         self._written, self._synced = 0, -1
         self._names_changed = True
-        self._sync_failed = False
+        self._cannot_write = self._cannot_sync = ""
         self._closed = False
 
     @classmethod
     def open(cls, directory: Path, *, since: Position = START, limit: int = SEGMENT) -> Journal:
-        """Lock and recover a directory and begin a segment of at most `limit` bytes; may take long.
+        """Lock and recover a directory of its own and begin a segment of at most `limit` bytes; may take long.
 
         `since` is the position that has been folded. Raises JournalError: in use, cannot be written, damaged.
         """
-        lock = hold(directory)
+        held = lock(directory)
         try:
-            return cls(directory, lock, recover(directory, since), limit)
+            return cls(directory, held, recover(directory, since), limit)
         except OSError as error:
-            os.close(lock)
+            os.close(held)
             raise JournalError(f"journal `{directory}`: {(error.strerror or 'cannot be written').lower()}") from error
         except JournalError:
-            os.close(lock)
+            os.close(held)
             raise
 
     @property
     def healthy(self) -> bool:
         """Whether the last write and the last sync succeeded; if not, nothing may begin that needs a record."""
-        return not self.reason and not self._sync_failed
+        return not self.reason
+
+    @property
+    def reason(self) -> str:
+        """Why the first write or sync of those that fail failed; empty while it is healthy."""
+        return self._cannot_write or self._cannot_sync
 
     @property
     def position(self) -> Position:
@@ -141,7 +145,7 @@ class Journal:
         """Write records in one call, all or none of them."""
         data = b"".join([entry.data for entry in entries])
         try:
-            if self.reason:
+            if self._cannot_write:
                 os.ftruncate(self._file, self._offset)
             if self._offset + len(data) > self._limit and self._offset > HEADER:
                 self._rotate()
@@ -155,7 +159,7 @@ class Journal:
             entry.segment, entry.offset, entry.data = number, offset, b""
         self._offset = offset
         self._written += len(data)
-        if self.reason:
+        if self._cannot_write:
             self._healed()
         return True
 
@@ -168,21 +172,21 @@ class Journal:
 
     def _failed(self, error: OSError) -> None:
         """Cut back what a failed write left; what cannot be cut now is cut before the next write."""
-        if not self.reason:
+        if not self._cannot_write:
             log.error("journal cannot be written", directory=str(self._directory), reason=str(error))
-            self.reason = error.strerror or str(error)
+            self._cannot_write = error.strerror or str(error)
         with suppress(OSError):
             os.ftruncate(self._file, self._offset)
 
     def _healed(self) -> None:
         log.warning("journal can be written again", directory=str(self._directory), lost=self.lost)
-        self.reason = ""
+        self._cannot_write = ""
 
     def revive(self) -> bool:
         """After a failed write, write what waits, or try whether a write would succeed; tells `healthy`."""
         if self.waiting:
             self.flush()
-        elif self.reason:
+        elif self._cannot_write:
             try:
                 os.ftruncate(self._file, self._offset)
                 write_whole(self._file, PROBE)
@@ -197,7 +201,7 @@ class Journal:
         """Sync what was written, in a thread, and write again after a failure, until cancelled."""
         while True:
             await asyncio.sleep(PAUSE)
-            if self.reason:
+            if self._cannot_write:
                 self.revive()
             if self._written != self._synced or self._retired:
                 await asyncio.to_thread(self.sync)
@@ -209,11 +213,11 @@ class Journal:
                 if not self._closed:
                     self._sync()
             except OSError as error:
-                if not self._sync_failed:
+                if not self._cannot_sync:
                     log.error("journal cannot be synced", directory=str(self._directory), reason=str(error))  # noqa: TRY400 - its place tells nothing
-                self._sync_failed = True
+                self._cannot_sync = error.strerror or str(error)
                 return False
-            self._sync_failed = False
+            self._cannot_sync = ""
             return True
 
     def _sync(self) -> None:
@@ -255,5 +259,5 @@ class Journal:
         self.sync()
         with self._syncing:
             self._closed = True
-            for file in (*self._retired, self._file, self._lock):
+            for file in (*self._retired, self._file, self._held):
                 os.close(file)

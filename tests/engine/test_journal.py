@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from engine.journal import LONGEST, START, Journal, JournalError, Position, recover
+from engine.journal.record import encode
 from engine.journal.segment import HEADER, numbers, path_of
 
 PAYLOADS = [b"one", b"", b"three " * 5, b"\0" * 9, b"five"]
@@ -42,6 +43,21 @@ def test_what_was_written_is_read_with_the_position_behind_it(tmp_path):
         recovery = recover(tmp_path, since)
         assert [payload for _, payload in recovery] == PAYLOADS[number:]
         assert (recovery.records, recovery.end) == (len(PAYLOADS) - number, positions[-1])
+
+
+def test_a_record_is_its_length_its_check_and_its_payload():
+    """Salt and length cancel out here, so that the check is the published one of CRC-32C for these nine digits."""
+    assert encode(b"123456789", 9) == bytes.fromhex("09000000 839206e3") + b"123456789"
+    assert encode(b"", 7) == bytes.fromhex("00000000 07000000")
+
+
+def test_a_payload_that_holds_a_journal_is_no_journal(tmp_path):
+    """What a client can write into a record, and a kill can bare, is never taken for a record."""
+    written(tmp_path / "one")
+    inner = path_of(tmp_path / "one", 1).read_bytes()
+    (*_, end) = written(tmp_path / "two", [b"first", inner])
+    os.truncate(path_of(tmp_path / "two", 1), end.offset - 1)
+    assert read(tmp_path / "two") == [b"first"]
 
 
 def test_a_journal_cut_at_every_byte_has_all_whole_records_before(tmp_path):
@@ -114,7 +130,9 @@ def test_a_segment_that_was_made_and_never_filled_is_no_record(tmp_path):
     path_of(tmp_path, 3).write_bytes(b"")
     assert read(tmp_path) == PAYLOADS[:-1]
     assert numbers(tmp_path) == [1]
-    assert Journal.open(tmp_path).position.segment == 2
+    written(tmp_path, [b"next"])
+    assert numbers(tmp_path) == [1, 2]
+    assert read(tmp_path) == [*PAYLOADS[:-1], b"next"]
 
 
 def test_a_missing_segment_is_refused(tmp_path):
@@ -146,7 +164,9 @@ def test_a_position_inside_a_record_is_refused_and_one_past_the_end_is_folded(tm
         recover(tmp_path, Position(1, positions[-1].offset - 1))
     assert read(tmp_path, Position(1, positions[-1].offset + 50)) == []
     assert read(tmp_path, Position(9, 0)) == []
-    assert Journal.open(tmp_path, since=Position(9, 0)).position == (10, HEADER)
+    journal = Journal.open(tmp_path, since=Position(9, 0))
+    assert journal.position == (10, HEADER)
+    journal.close()
 
 
 def test_a_number_is_never_given_twice_and_empty_segments_do_not_pile_up(tmp_path):

@@ -53,6 +53,15 @@ class Full:
         os.close(self._real)
 
 
+async def until(done) -> None:
+    """Wait until something is so, ten seconds at most."""
+    for _ in range(500):
+        if done():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("ten seconds were not enough")
+
+
 def read(directory) -> list[bytes]:
     return [payload for _, payload in recover(directory)]
 
@@ -91,11 +100,10 @@ async def test_the_loop_writes_once_a_tick_and_the_thread_syncs(journal, writes,
         journal.append(b"%d" % number)
         journal.append(b"%d again" % number)
         await asyncio.sleep(0.01)
-    await asyncio.sleep(0.5)
+    await until(lambda: journal._synced == journal._written)
     running.cancel()
     assert len(writes[0]) == 50
-    assert journal._synced == journal._written
-    assert 2 <= len(threads) <= 6
+    assert len(threads) >= 2
     assert min(later - former for former, later in itertools.pairwise(threads)) >= writing.PAUSE * 0.9
 
 
@@ -129,7 +137,7 @@ async def test_a_journal_with_nothing_to_write_heals_by_itself(journal, tmp_path
     await asyncio.sleep(0.5)
     assert not journal.healthy
     disk.free()
-    await asyncio.sleep(0.5)
+    await until(lambda: journal.healthy)
     running.cancel()
     assert journal.healthy
     assert path_of(tmp_path, 1).stat().st_size == HEADER
@@ -192,7 +200,7 @@ def test_a_disk_that_cannot_sync_is_unhealthy_until_it_can(journal, monkeypatch)
         patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
         assert not journal.sync()
         assert not journal.sync()
-        assert not journal.healthy
+        assert (journal.healthy, journal.reason) == (False, "Input/output error")
     assert len(logs) == 1
     assert journal.sync()
     assert journal.healthy
