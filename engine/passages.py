@@ -41,7 +41,12 @@ NEVER = frozenset(
 )  # fmt: skip
 """Headers that speak of one connection, or are ours to say."""
 OFFER = ("sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions")
-OWN = ("/health", "/metrics", "/config", "/ui", "/v1/models", "/models", "/chat/completions", "/v1/chat/completions")
+OWN = (
+    "/health", "/metrics", "/config", "/ui",
+    *(f"{form}/{path}" for form in ("", "/v1") for path in (
+        "models", "chat/completions", "completions", "embeddings", "images", "audio", "moderations", "rerank", "realtime",
+    )),
+)  # fmt: skip
 """Paths that no passage takes from the gateway."""
 OURS = ("x-forwarded-", "x-litellm-", "x-interlock-", "sec-websocket-")
 """How the names of headers begin that stay here."""
@@ -134,7 +139,7 @@ class Passing:
         asked = self._asked(query)
         whole = f"{target}?{asked}" if asked else target
         request = HttpRequest(
-            self._address.origin, whole.encode("ascii"), self._head + self._lines(call), (), self._timeouts
+            self._address.origin, whole.encode("latin-1"), self._head + self._lines(call), (), self._timeouts
         )
         request.method = call.method.encode("ascii")
         return request
@@ -162,7 +167,7 @@ class Passing:
 
     def _asked(self, query: str) -> str:
         """Join the configured parameters, those of the target and the client's: the later say more."""
-        sent = [one for one in query.split("&") if one and not (self.auth and one.partition("=")[0] == "key")]
+        sent = [one for one in query.split("&") if one and not (self.auth and unquote(one.partition("=")[0]) == "key")]
         sent = sent if self._merge else []
         names = {unquote(one.partition("=")[0]) for one in sent}
         own = [one for one in self._address.query.split("&") if one and unquote(one.partition("=")[0]) not in names]

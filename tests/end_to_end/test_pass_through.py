@@ -159,6 +159,8 @@ def test_whom_it_is_for(house, upstream):
     assert (seen.header("x-any"), seen.header("authorization"), seen.header("cookie")) == ("1", None, None)
     assert house.get(f"/lab/x?key={SCIENTIST}", None).status == 200
     assert "key=" not in upstream.requests[-1].line
+    assert house.get(f"/lab/x?%6bey={SCIENTIST}&q=%C3%BC", None).status == 200
+    assert upstream.requests[-1].line == "GET /inner/x?a=1&b=2&api=2&q=%C3%BC HTTP/1.1"
     assert house.get("/bria/x", None, x_bria_key=SCIENTIST).status == 200
     assert (upstream.requests[-1].line, upstream.requests[-1].header("x-bria-key")) == ("GET /bria/x HTTP/1.1", None)
 
