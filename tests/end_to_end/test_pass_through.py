@@ -343,8 +343,7 @@ def test_a_client_that_leaves_within_its_upload_frees_the_upstream(house, upstre
         )
         assert eventually(lambda: upstream.requests)
     assert eventually(lambda: upstream.closed > before)
-    metrics = house.get("/metrics").body.decode()
-    assert "interlock_open_holds 0" in metrics
+    assert b"interlock_open_holds 0" in house.get("/metrics").body
 
 
 def test_an_answer_before_the_end_of_an_upload(house, upstream):
