@@ -8,7 +8,7 @@ from engine.policy import Policy
 
 
 def why_not(policy: Policy, call: Call) -> str:
-    """Say which fields of `match` a call does not meet; nothing where it meets all."""
+    """Say which fields of `match` a call does not meet, or that a passage begins elsewhere; nothing where it meets all."""
     match, caller, group = policy.head.match, call.caller or NOBODY, call.group
     models = [call.model]
     if group is not None:
@@ -28,4 +28,7 @@ def why_not(policy: Policy, call: Call) -> str:
         if not Selector([wanted]).select(names, exact):
             had = ", ".join(f"`{name}`" for name in names if name) or "nothing"
             unmet.append(f"match.{field} is {', '.join(f'`{name}`' for name in wanted)}, the call has {had}")
+    sent = policy.passage()
+    if sent is not None and not unmet and call.route.path != sent.path:
+        unmet.append(f"is about `{sent.path}`, the call is about `{call.route.path}`")
     return "; ".join(unmet)
