@@ -147,6 +147,35 @@ def test_a_missing_segment_is_refused(tmp_path):
         recover(tmp_path, Position(1, HEADER))
 
 
+def test_a_missing_segment_of_an_earlier_process_is_refused(tmp_path):
+    for payload in PAYLOADS[:3]:
+        written(tmp_path, [payload])
+    path_of(tmp_path, 2).unlink()
+    with pytest.raises(
+        JournalError, match=r"0003\.journal` offset 0: the segment before it, `0+2\.journal`, is missing"
+    ):
+        recover(tmp_path)
+
+
+def test_a_recovery_that_is_interrupted_is_done_again(tmp_path, monkeypatch):
+    """The second segment lost its only record with the power, the third never had one: both go, the last one first."""
+    written(tmp_path, [b"one", b"two", b"three"], limit=HEADER + 12)
+    for number in (2, 3):
+        os.truncate(path_of(tmp_path, number), HEADER + 5 * (3 - number))
+    unlink = Path.unlink
+
+    def interrupted(path: Path) -> None:
+        unlink(path)
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", interrupted)
+        with pytest.raises(JournalError, match=f"^journal `{tmp_path}`: input/output error$"):
+            recover(tmp_path)
+    assert read(tmp_path) == [b"one"]
+    assert numbers(tmp_path) == [1]
+
+
 def test_a_segment_under_another_name_or_of_another_version_is_refused(tmp_path):
     written(tmp_path)
     data = path_of(tmp_path, 1).read_bytes()

@@ -101,6 +101,9 @@ async def test_the_loop_writes_once_a_tick_and_the_thread_syncs(journal, writes,
         journal.append(b"%d again" % number)
         await asyncio.sleep(0.01)
     await until(lambda: journal._synced == journal._written)
+    synced = len(threads)
+    await asyncio.sleep(0.5)
+    assert len(threads) == synced
     running.cancel()
     assert len(writes[0]) == 50
     assert len(threads) >= 2
@@ -266,6 +269,28 @@ def test_a_sync_while_the_loop_rotates_closes_only_what_it_synced(tmp_path, monk
     assert journal._retired == []
     journal.close()
     assert len(read(tmp_path)) == 4
+
+
+def test_a_segment_that_is_retired_as_a_sync_begins_stays_open_for_it(tmp_path):
+    journal = Journal.open(tmp_path, limit=100)
+
+    class Retired(list):
+        def __iter__(self):
+            if not len(self):
+                journal.append(bytes(90))
+                journal.tick()
+            return super().__iter__()
+
+    journal.append(bytes(90))
+    journal.tick()
+    journal._retired = Retired()
+    assert journal.sync()
+    assert journal._synced < journal._written
+    assert len(journal._retired) == 1
+    assert journal.sync()
+    assert (journal._synced, len(journal._retired)) == (journal._written, 0)
+    journal._retired = []
+    journal.close()
 
 
 def test_what_a_record_costs(journal):
