@@ -30,7 +30,8 @@ from engine.edit import edit, written
 from engine.errors import PolicyError
 from engine.expr.program import ERRORS
 from engine.expr.values import EvaluationError, LimitError
-from engine.governing import LONG, Bound, Judged, Plan
+from engine.governed import Bound, Judged
+from engine.governing import LONG, Plan
 from engine.policy import Action, Direction, Edit, Effect, Expression, Policy, Rule
 from engine.wording import explained, message, without_place
 
@@ -110,7 +111,8 @@ def decide(call: Call, plan: Plan) -> None:
     finally:
         decision.seconds = time.perf_counter() - started
     if key is not None and residual is None and decision.quiet:
-        plan.remember(key, decision.activation, [written(change) for change in decision.edits])
+        edits = [written(change) for change in decision.edits]
+        call.snapshot.policies.remember(plan, key, decision.activation, edits)
 
 
 def _decided(call: Call, decision: Decision) -> None:

@@ -5,26 +5,27 @@ A thousand policies cost a few microseconds when a caller first asks for a model
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import orjson
 from msgspec import Raw
 
-from engine.activation import BODIES, Activation, Needs
-from engine.alike import ALIKE, Alike, Key
+from engine.activation import BODIES, Activation
+from engine.alike import ALIKE, Key
 from engine.call import Call, Caller
+from engine.governed import Bound, Governed, log_of
 from engine.index import Index
-from engine.policy import Action, Edit, Effect, Log, Policy, Ref, Rule
+from engine.policy import Action, Edit, Effect, Log, Policy, Ref
 from engine.reads import Reads
 from engine.standing import Standing
 
 if TYPE_CHECKING:
     from engine.snapshot import ModelGroup
 
-PLANS = 8192
-"""Plans kept; beyond it the table starts anew."""
+PLANS = 16_384
+"""Plans kept, those of alike calls among them; beyond it the table starts anew."""
+SETS = 1024
+"""Sets of policies whose common parts are kept."""
 SHORT = 24 * 1024
 """Bytes of a body below which no evaluation over its prompt can run into a limit."""
 LONG = 2_000_000
@@ -35,31 +36,8 @@ LARGEST = 64 * 1024 * 1024
 BACKSLASH = ord("\\")
 FREQUENT = b"QZXJVKYUBWqHzGDFPRMjLNCOxIESTA~^`@%&|#?+!_=$*;()<>[]9876543210vkbywpgfmucdlhrnisoate-.,: "
 """What prompts are made of, the rarest first; what is not here comes last."""
-_PLAIN = re.compile(r"[ !#-.0-\[\]-~]+")
-"""Texts that JSON has one way to write, but for `\\u` escapes."""
 SLOW = 300
 """Sizes of regular expressions, summed, from which a byte may cost a step of a slow automaton in each."""
-
-
-class Bound(NamedTuple):
-    """A rule ready to be evaluated: what it answers when there is nothing to say (None: ever), and whose it is."""
-
-    evaluate: Callable[[Activation], object]
-    rule: Rule
-    policy: Policy
-    benign: bool | None
-
-    @property
-    def name(self) -> str:
-        """The rule's full name."""
-        return f"{self.policy.head.name}/{self.rule.name}"
-
-
-class Judged(NamedTuple):
-    """A policy whose rules depend on conditions or variables, or whose findings refuse nothing."""
-
-    policy: Policy
-    rules: tuple[Bound, ...]
 
 
 class Plan:
@@ -72,7 +50,6 @@ class Plan:
 
     __slots__ = (
         "_loops",
-        "_residual",
         "_scan",
         "_standing",
         "alike",
@@ -80,6 +57,7 @@ class Plan:
         "deaf",
         "editing",
         "edits",
+        "governed",
         "hidden",
         "judged",
         "log",
@@ -90,40 +68,33 @@ class Plan:
         "policies",
         "quiet",
         "reads",
-        "refs",
+        "residuals",
         "routed",
         "routing",
         "sets",
         "shown",
     )
 
-    def __init__(self, policies: Sequence[Policy], standing: Standing | None = None, part: Part | None = None) -> None:
+    def __init__(self, governed: Governed, standing: Standing | None = None, part: Part | None = None) -> None:
         standing = standing or Standing.of(None, "", "", None)
-        self.policies = tuple(policies)
+        self.governed = governed
+        self.policies = governed.policies
         self._standing = standing
-        bound = [(policy, _bind(policy)) for policy in policies if type(policy).rules is not Policy.rules]
-        self.plain = tuple(
-            rule for policy, rules in bound if _plain(policy) for rule in rules if not _settles(standing, rule)
-        )
-        sought = [_needles(rule) for rule in self.plain]
-        self.needles = tuple(dict.fromkeys((rarest(text), text) for texts in sought for text in texts))
-        self.deaf = tuple(rule for rule, texts in zip(self.plain, sought, strict=True) if not texts)
-        self.judged = tuple(Judged(policy, rules) for policy, rules in bound if not _plain(policy))
-        self.named = tuple(rule.name for _, rules in bound for rule in rules)
-        self.quiet = Raw(orjson.dumps({"quiet": self.named, "told": ()}))
-        """What is recorded where every rule said what it usually says."""
-        routing = tuple(policy for policy in policies if type(policy).direct is not Policy.direct)
-        editing = tuple(policy for policy in policies if type(policy).edits is not Policy.edits)
-        self.routed = bool(routing)
-        self.routing = routing if part is None else part.routing
-        self.editing = editing if part is None else part.editing
+        left = [(rule, texts) for rule, texts in governed.plain if not _settles(standing, rule)]
+        self.plain = tuple(rule for rule, _ in left)
+        self.needles = tuple(dict.fromkeys((rarest(text), text) for _, texts in left for text in texts))
+        self.deaf = tuple(rule for rule, texts in left if not texts)
+        self.judged = governed.judged
+        self.named, self.quiet = governed.named, governed.quiet
+        self.routed = bool(governed.routing)
+        self.routing = governed.routing if part is None else part.routing
+        self.editing = governed.editing if part is None else part.editing
         self.edits = () if part is None else part.edits
         """What is changed of every such call, by policies that need not be asked."""
         self.sets = _sets(self.edits)
         """The same, where it is nothing but members set beside the prompt."""
-        self.refs = frozenset(ref for policy in policies for ref in policy.head.refs)
-        self.reads = Reads(self.refs, standing)
-        log = _log(policies)
+        self.reads = Reads(governed.reads, governed.refs, standing)
+        log = governed.log
         held = [(name, when, True if when is None else standing.settled(when)) for name, when in log.mask]
         self.hidden = frozenset(name for name, _, holds in held if holds is True)
         """Attributes that no record of these calls holds."""
@@ -134,17 +105,13 @@ class Plan:
         )
         self.shown = not (self.log.mask or self.log.content or self.hidden)
         """Whether records hold all that was read, content by its hash."""
-        self.needs = Needs(self.refs if part is None else self._left())
-        self.alike: Alike | None = None
+        self.needs = governed.needs(governed.refs if part is None else self._left())
+        self.alike = governed.alike if part is None and self.shown and not self.log.drops else None
         """How calls are compared; None where no two are alike."""
-        self._residual: dict[Key, Plan] = {}
-        if part is None and not (self.log.mask or self.log.drops or self.log.content or self.hidden):
-            touched = [policy.steady() or frozenset() for policy in editing]
-            self.alike = Alike(self.refs.union(*touched))
+        self.residuals: dict[Key, Plan] | None = None
         reads_body = self.needs.body()
-        self._loops = sum(policy.head.loops for policy in policies) if reads_body else 0
-        patterns = sum(policy.head.patterns for policy in policies)
-        self._scan = 3 + patterns * (5 if patterns > SLOW else 0.1) if reads_body else 0.0
+        self._loops = governed.loops if reads_body else 0
+        self._scan = 3 + governed.patterns * (5 if governed.patterns > SLOW else 0.1) if reads_body else 0.0
         self.brief = _largest(lambda size: self.takes(size, size // SMALLEST) < LONG)
         """Bytes of a body up to which evaluating is short, whatever it is made of."""
 
@@ -172,10 +139,10 @@ class Plan:
 
     def residual(self, key: Key) -> Plan | None:
         """Return what is left to decide about calls that are alike by this key; None before the first."""
-        return self._residual.get(key)
+        return self.residuals.get(key) if self.residuals is not None else None
 
-    def remember(self, key: Key, activation: Activation, edits: Sequence[Edit]) -> None:
-        """Keep what was decided about a call in which every rule said what it usually says, for those alike."""
+    def reduced(self, activation: Activation, edits: Sequence[Edit]) -> Plan:
+        """Return what is left to decide about calls like this one, in which every rule said what it usually says."""
         assert self.alike is not None  # noqa: S101 - there is no key without it
         steady = self.alike.steady
         routing = tuple(
@@ -189,9 +156,7 @@ class Plan:
             for policy in self.editing
         )
         part = Part(routing, () if fixed else self.editing, tuple(edits) if fixed else ())
-        if len(self._residual) >= ALIKE:
-            self._residual.clear()
-        self._residual[key] = Plan(self.policies, self._standing.widened(activation, steady), part)
+        return Plan(self.governed, self._standing.widened(activation, steady), part)
 
     def _left(self) -> frozenset[Ref]:
         """Return what is read by what is left: rules with their messages, conditions, variables, routes and edits."""
@@ -225,7 +190,9 @@ class PolicySet:
         self.policies = tuple(policies)
         self.index = index or Index(self.policies)
         self._plans: dict[tuple[Caller | None, str, str], Plan] = {}
-        self.log = _log(self.policies)
+        self._governed: dict[int, Governed] = {}
+        self._remembered = 0
+        self.log = log_of(self.policies)
         self.chooses_models = any(policy.head.match.models for policy in self.policies)
         """Whether the model that a call names decides which policies govern it."""
 
@@ -247,12 +214,41 @@ class PolicySet:
         key = (caller, operation, model)
         plan = self._plans.get(key)
         if plan is None:
-            if len(self._plans) >= PLANS:
-                self._plans.clear()
+            self._make_room()
             chosen = self.index.governing(caller, model, group) & self.index.routes.select((operation,))
-            governing = [policy for at, policy in enumerate(self.policies) if chosen >> at & 1]
-            plan = self._plans[key] = Plan(governing, Standing.of(caller, operation, model, group))
+            plan = self._plans[key] = Plan(self._of(chosen), Standing.of(caller, operation, model, group))
         return plan
+
+    def remember(self, plan: Plan, key: Key, activation: Activation, edits: Sequence[Edit]) -> None:
+        """Keep what was decided about a call in which every rule said what it usually says, for those alike."""
+        known = plan.residuals
+        if known is None:
+            known = plan.residuals = {}
+        elif len(known) >= ALIKE:
+            self._remembered -= len(known)
+            known.clear()
+        self._make_room()
+        self._remembered += 1
+        known[key] = plan.reduced(activation, edits)
+
+    def _make_room(self) -> None:
+        """Begin anew where a plan more would be one too many."""
+        if len(self._plans) + self._remembered >= PLANS:
+            for plan in self._plans.values():
+                plan.residuals = None
+            self._plans.clear()
+            self._remembered = 0
+
+    def _of(self, chosen: int) -> Governed:
+        """Return what these policies come to; the sets that occur are few."""
+        found = self._governed.get(chosen)
+        if found is None:
+            if len(self._governed) >= SETS:
+                self._governed.clear()
+            found = self._governed[chosen] = Governed(
+                [policy for at, policy in enumerate(self.policies) if chosen >> at & 1]
+            )
+        return found
 
     def admits(self, caller: Caller, model: str, group: ModelGroup) -> bool:
         """Tell whether no policy rules a model out for a caller, whatever else a call holds."""
@@ -265,16 +261,6 @@ class PolicySet:
             and not policy.head.conditions
             and not policy.head.match.routes
         )
-
-
-def _log(policies: Sequence[Policy]) -> Log:
-    """Put together how all policies want calls to be recorded."""
-    logs = [log for policy in policies if (log := policy.log()) is not None]
-    return Log(
-        content=any(log.content for log in logs),
-        drops=tuple(drop for log in logs for drop in log.drops),
-        mask=tuple(one for log in logs for one in log.mask),
-    )
 
 
 def _sets(edits: Sequence[Edit]) -> dict[str, Raw] | None:
@@ -293,15 +279,6 @@ def _settles(standing: Standing, bound: Bound) -> bool:
     return rule.expression is not None and standing.settled(rule.expression) is bound.benign
 
 
-def _needles(bound: Bound) -> tuple[bytes, ...]:
-    """Return the texts without which a rule has nothing to say, as JSON writes them; empty where it may have."""
-    expression = bound.rule.expression
-    found = expression.program.needles if expression is not None and bound.rule.effect is Effect.DENY else None
-    if found is None or (found.path, found.field) != (("llm", "prompt"), "content"):
-        return ()
-    return tuple(map(str.encode, found.texts)) if all(map(_PLAIN.fullmatch, found.texts)) else ()
-
-
 def rarest(text: bytes) -> int:
     """Return the byte of a text that is met least in English and code."""
     return min(text, key=lambda byte: FREQUENT.find(byte) % 256)
@@ -316,25 +293,5 @@ def _largest(holds: Callable[[int], bool]) -> int:
     return least
 
 
-def _bind(policy: Policy) -> tuple[Bound, ...]:
-    return tuple(Bound(_evaluate(rule), rule, policy, _BENIGN[rule.effect]) for rule in policy.rules())
-
-
-_BENIGN = {Effect.DENY: False, Effect.REQUIRE: True, Effect.ALLOW: None}
-
-
-def _evaluate(rule: Rule) -> Callable[[Activation], object]:
-    if rule.expression is not None:
-        return rule.expression.program.evaluate
-    if rule.test is None:
-        raise ValueError(f"rule `{rule.name}` has neither an expression nor a test")
-    return rule.test
-
-
-def _plain(policy: Policy) -> bool:
-    head = policy.head
-    return not head.conditions and not head.variables and head.action is Action.DENY
-
-
-NOTHING = Plan(())
+NOTHING = Plan(Governed(()))
 """The plan where there are no policies."""

@@ -44,13 +44,18 @@ class Read(NamedTuple):
 PROMPT = Read("llm.prompt", "llm", ("prompt",), content=True)
 
 
+def every(refs: Iterable[Ref]) -> tuple[Read, ...]:
+    """Return the attributes that references read, each once."""
+    return tuple(dict.fromkeys(map(_read, sorted(refs))))
+
+
 class Reads:
     """The attributes that the policies of one kind of call read; `standing` are those that never differ among its calls."""
 
     __slots__ = ("_every", "_prompt", "_standing", "_varying")
 
-    def __init__(self, refs: Iterable[Ref], standing: Standing) -> None:
-        self._every = tuple(dict.fromkeys(map(_read, sorted(refs))))
+    def __init__(self, reads: tuple[Read, ...], refs: Iterable[Ref], standing: Standing) -> None:
+        self._every = reads
         varying = {_read(ref) for ref in refs if not standing.stands(ref)}
         self._prompt = PROMPT in varying
         self._varying = tuple(read for read in self._every if read in varying and read != PROMPT)

@@ -9,7 +9,7 @@ import structlog
 from engine.activation import Activation
 from engine.expr.program import ERRORS
 from engine.expr.values import EvaluationError, LimitError
-from engine.governing import Bound
+from engine.governed import Bound
 from engine.policy import Expression, Policy
 
 log = structlog.get_logger("interlock")

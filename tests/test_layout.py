@@ -24,8 +24,13 @@ EXTENSIONS = sorted(
 )
 
 
+INSTALLED = {".venv", "node_modules"}
+"""Folders of what others wrote: peers of the benchmark bring their own."""
+
+
 def files(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return sorted(path for path in found if INSTALLED.isdisjoint(path.parts))
 
 
 def functions(path: Path) -> Iterator[tuple[str, int]]:

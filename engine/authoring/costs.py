@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from engine.authoring.expressions import expressions_of
 from engine.documents.load import passes
+from engine.governed import Governed
 from engine.governing import SMALLEST, Plan
 from engine.policy import Policy
 
@@ -38,7 +39,7 @@ def costs(policies: Sequence[Policy]) -> list[Cost]:
         for named in expressions_of(policy):
             program = named.expression.program
             head = replace(policy.head, refs=program.refs, loops=passes(program), patterns=program.patterns)
-            plan = Plan((replace(policy, head=head),))
+            plan = Plan(Governed((replace(policy, head=head),)))
             micros = plan.takes(SIZE, SIZE // SMALLEST) / 1000
             name = f"{policy.head.name}/{named.name}"
             found.append(Cost(name, named.role, named.expression.place, program.loops, program.patterns, micros))

@@ -114,7 +114,7 @@ def test_what_is_remembered_is_bounded():
         decided(asking(snapshot, chat(max_tokens=number % 90, n=1), who))
     call = asking(snapshot, chat(), who)
     plan = snapshot.policies.plan(who, "chat", "a", call.group)
-    assert len(plan._residual) <= ALIKE
+    assert len(plan.residuals) <= ALIKE
 
 
 def test_alike_calls_are_not_decided_twice():
@@ -124,3 +124,15 @@ def test_alike_calls_are_not_decided_twice():
     assert second.decision.plan.plain == ()
     assert json.loads(bytes(second.decision.read_text(content=False, hidden=frozenset())))["llm.params.max_tokens"] == 5
     assert decided(asking(snapshot, chat("two", max_tokens=500), who)).status == 403
+
+
+def test_plans_and_what_is_remembered_are_bounded_together(monkeypatch):
+    monkeypatch.setattr("engine.governing.PLANS", 40)
+    snapshot = snapshot_of((POOL[0]))
+    most = 0
+    for number in range(300):
+        who = person(key_hash=f"key-{number % 15}")
+        decided(asking(snapshot, chat(max_tokens=number % 90), who))
+        plans = snapshot.policies._plans.values()
+        most = max(most, len(plans) + sum(len(plan.residuals or ()) for plan in plans))
+    assert 20 < most <= 41
