@@ -109,7 +109,7 @@ class Window:
             first = midnight
             if after is not None:
                 before = datetime.fromtimestamp(after // SECOND, self._zone).replace(tzinfo=None)
-                first -= timedelta(days=(midnight - before).days % count)
+                first -= timedelta(days=(midnight.date() - before.date()).days % count)
             return first, first + timedelta(days=count)
         length = timedelta(seconds=count)
         first = EPOCH + (wall - EPOCH) // length * length
