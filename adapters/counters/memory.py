@@ -13,6 +13,8 @@ from engine.contracts import Claim, Clock, Count, Counter, Hold, HoldId, Overrun
 from engine.tallies import Bucket, Sliding, Tally
 from engine.windows import NEVER, SECOND, Algorithm
 
+MICROS = 1_000_000
+"""Clocks are read in microseconds: a float of Unix time holds no more."""
 LEASE = 60
 """Seconds until a hold that is not renewed counts as used."""
 ESTIMATED = 100_000
@@ -57,7 +59,7 @@ class Memory:
         self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]]
     ) -> Hold | Refused:
         """Grant the caller's claims and those of the first candidate that fits, or nothing."""
-        now = int(self._clock.monotonic() * SECOND)
+        now = int(self._clock.monotonic() * MICROS) * 1_000
         if now >= self._due:
             self._expire(now)
         held = self._open.get(hold) or self._estimated.get(hold)
@@ -83,7 +85,7 @@ class Memory:
 
     async def extend(self, hold: Hold, number: int, claims: Sequence[Claim]) -> Refused | None:
         """Hold more against the limits that the claims bring; what is held already counts in full."""
-        now = int(self._clock.monotonic() * SECOND)
+        now = int(self._clock.monotonic() * MICROS) * 1_000
         if now >= self._due:
             self._expire(now)
         grant = self._open.get(hold.id)
@@ -132,7 +134,7 @@ class Memory:
 
     async def renew(self, holds: Sequence[Hold]) -> Sequence[Hold]:
         """Lease holds anew; returns those that are no longer open."""
-        now = int(self._clock.monotonic() * SECOND)
+        now = int(self._clock.monotonic() * MICROS) * 1_000
         self._expire(now)
         lost = []
         for hold in holds:
@@ -147,9 +149,9 @@ class Memory:
 
     async def sweep(self) -> Sequence[Hold]:
         """Settle holds whose lease ran out, and forget a part of the counters that no longer count."""
-        now = int(self._clock.monotonic() * SECOND)
+        now = int(self._clock.monotonic() * MICROS) * 1_000
         self._expire(now)
-        wall = int(self._clock.time() * SECOND)
+        wall = int(self._clock.time() * MICROS) * 1_000
         for _ in range(LOOKED_AT):
             key = next(self._looking, None)
             if key is None:
@@ -163,11 +165,13 @@ class Memory:
 
     async def count(self, counter: Counter) -> Count:
         """Return a counter's state now."""
-        now = int(self._clock.monotonic() * SECOND)
+        now = int(self._clock.monotonic() * MICROS) * 1_000
         if now >= self._due:
             self._expire(now)
-        if counter.id not in self._tallies and counter.algorithm is FIXED:
-            return Count(0, 0, None)  # its window begins with the first call
+        if counter.algorithm is FIXED:
+            tally = self._tallies.get(counter.id)
+            if tally is None or not tally.counted(now):
+                return Count(0, 0, None)  # its window begins with the first call
         _, used, held, reset_at = self._refusal(Claim(counter, 0), self._tally(counter, now), now)
         return Count(used, held, reset_at)
 
@@ -192,7 +196,7 @@ class Memory:
             algorithm = counter.algorithm
             tally = find(counter.id)
             if algorithm is CALENDAR:
-                wall = wall or int(self._clock.time() * SECOND)
+                wall = wall or int(self._clock.time() * MICROS) * 1_000
                 if tally is None or tally.end <= wall:
                     tally = self._tally(counter, wall)
             elif tally is None or tally.end <= now or tally.algorithm is not algorithm:
@@ -216,7 +220,7 @@ class Memory:
         """Return a counter's present tally, opening the window of an instant of its own clock if need be."""
         window, algorithm = counter.window, counter.algorithm
         if algorithm is CALENDAR:
-            now = int(self._clock.time() * SECOND)
+            now = int(self._clock.time() * MICROS) * 1_000
         before = self._tallies.get(counter.id)
         if before is not None and before.algorithm is algorithm and before.end > now:
             return before
@@ -242,7 +246,7 @@ class Memory:
             tally.drain(counter.limit, now)
         reset_at = tally.fits_at(amount, counter.limit, now)
         if reset_at is not None and counter.algorithm is not CALENDAR:
-            reset_at += int(self._clock.time() * SECOND) - now
+            reset_at += int(self._clock.time() * MICROS) * 1_000 - now
         if counter.algorithm is FIXED and not tally.used and not tally.held:
             # A refused call counts nowhere: it does not begin a window.
             self._tallies.pop(counter.id, None)
