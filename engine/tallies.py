@@ -43,10 +43,8 @@ class Tally:
             self.used += actual
 
     def undo(self, amount: int) -> None:
-        """Take back what the same step took: as if it had never been, a window that it began included."""
+        """Take back what the same step took, as if it had never been."""
         self.settle(amount, 0)
-        if self.algorithm is Algorithm.FIXED and not self.used and not self.held:
-            self.end = 0
 
     def amend(self, amount: int, actual: int) -> None:
         """Replace a settled amount by another one."""

@@ -201,6 +201,9 @@ class Memory:
                     tally = self._tally(counter, wall)
             elif tally is None or tally.end <= now or tally.algorithm is not algorithm:
                 tally = self._tally(counter, now)
+            elif algorithm is FIXED and not tally.used and not tally.held:
+                # A window begins with the first call that counts: not with one refused or given back.
+                tally.end = counter.window.span(now).end
             if algorithm <= ONE_PLACE:
                 if tally.used + tally.held + amount <= counter.limit:
                     tally.held += amount
@@ -238,7 +241,7 @@ class Memory:
         return tally
 
     def _refusal(self, claim: Claim, tally: Tally, now: int) -> Refused:
-        """Describe a tally that a claim did not fit in, in Unix time, and forget one that nothing is in."""
+        """Describe a tally that a claim did not fit in, in Unix time."""
         counter, amount = claim
         if isinstance(tally, Sliding):
             tally.leave(now)
@@ -247,9 +250,6 @@ class Memory:
         reset_at = tally.fits_at(amount, counter.limit, now)
         if reset_at is not None and counter.algorithm is not CALENDAR:
             reset_at += int(self._clock.time() * MICROS) * 1_000 - now
-        if counter.algorithm is FIXED and not tally.used and not tally.held:
-            # A refused call counts nowhere: it does not begin a window.
-            self._tallies.pop(counter.id, None)
         return Refused(claim, tally.used, tally.held, reset_at)
 
     def _expire(self, now: int) -> None:

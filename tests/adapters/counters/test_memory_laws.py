@@ -11,7 +11,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from adapters.counters.memory import Memory
 from engine.contracts import Claim, Counter, Hold, HoldId, Refused, Unit
-from engine.windows import LEASE, SECOND, TOTAL, Algorithm, budget, rate
+from engine.windows import LEASE, TOTAL, Algorithm, budget, rate
 
 NOON, LEASED, MINUTE, DAY = 1_778_068_800, 60, 60, 86_400
 WINDOWS = {
@@ -106,10 +106,8 @@ class Laws(RuleBasedStateMachine):
         return self.resets[name], self.begun if name == "fixed" else 0
 
     def begin(self) -> None:
-        """Begin a fixed window if none is open; one that holds nothing may have been forgotten."""
-        tally = self.memory._tallies.get(self.counter("fixed").id)
-        forgotten = tally is None or tally.end <= (100 + self.now) * SECOND
-        if self.now >= self.begun + MINUTE or (forgotten and not self.sum("fixed")):
+        """Begin a fixed window if none is open that something counts in."""
+        if not self.sum("fixed"):
             self.begun = self.now
 
     def sum(self, name: str) -> int:
