@@ -85,7 +85,7 @@ class Hold:
 
 
 class Count(NamedTuple):
-    """A counter's state; `reset_at` is Unix nanoseconds, None where only time or ends of calls cannot help.
+    """A counter's state; `reset_at` is Unix nanoseconds, None where time alone frees nothing.
 
     A token bucket has its level as `used`, with what is held in it.
     """

@@ -2,7 +2,7 @@
 
 Every operation runs to its end without waiting, so that the event loop makes it atomic. Leases and rates go by the
 clock that never goes back, budgets by Unix time; a budget's window that has begun ends at its end even if the clock is
-set back.
+set back. What is forgotten is what no longer counts; a rule of several days (`3d`) then begins anew.
 """
 
 from __future__ import annotations
