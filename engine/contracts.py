@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from engine.call import Call, Usage
+from engine.claims import Claim, Count, Counter, Counters, Hold, HoldId, Overrun, Refused, Unit
 from engine.errors import GatewayError
 from engine.outbound import Address, Http, HttpRequest, Origin, Pieces, Timeouts, Tunnel, Upload, Upstream, address
 
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from engine.policy import Policy
 
 __all__ = [
-    "EVERY", "Address", "Arrival", "Channel", "Claim", "Clock", "Counters", "Deps", "Dialect", "Endpoint", "Frame", "Hold", "HoldId", "Http",
-    "HttpRequest", "Origin", "Pieces", "Provider", "Random", "Refused", "Registry", "Reply", "Sink", "Source", "Target",
-    "TextGuard", "TextSlot", "Timeouts", "Tunnel", "Upload", "Upstream", "address",
+    "EVERY", "Address", "Arrival", "Channel", "Claim", "Clock", "Count", "Counter", "Counters", "Deps", "Dialect", "Endpoint", "Frame", "Hold",
+    "HoldId", "Http", "HttpRequest", "Origin", "Overrun", "Pieces", "Provider", "Random", "Refused", "Registry", "Reply", "Sink", "Source", "Target",
+    "TextGuard", "TextSlot", "Timeouts", "Tunnel", "Unit", "Upload", "Upstream", "address",
 ]  # fmt: skip
 
 # --- the outside world, injectable -------------------------------------------------------------------------------
@@ -248,64 +249,6 @@ class Arrival(Source, Reply, Upload, Protocol):
 
     async def join(self, tunnel: Tunnel, headers: bytes) -> None:
         """Grant the client's offer and carry bytes both ways until either side ends."""
-
-
-# --- money and limits --------------------------------------------------------------------------------------------
-
-
-class Claim(NamedTuple):
-    """What one call wants of one counter: `amount` in the counter's unit, admitted while it fits under `limit`."""
-
-    counter: bytes
-    name: str
-    unit: str
-    amount: int
-    limit: int
-
-
-class HoldId(NamedTuple):
-    """Who holds: every operation is idempotent by this pair."""
-
-    call: str
-    attempt: int
-
-
-class Hold:
-    """A granted set of claims, open until it is settled or released."""
-
-    __slots__ = ("caller_claims", "candidate", "claims", "id")
-
-    def __init__(self, hold_id: HoldId, claims: tuple[Claim, ...], candidate: int = 0) -> None:
-        self.id = hold_id
-        self.claims = claims
-        self.candidate = candidate
-
-    def __repr__(self) -> str:
-        return f"<Hold {self.id.call}/{self.id.attempt} claims={len(self.claims)}>"
-
-
-class Refused(NamedTuple):
-    """Why no hold was granted: the claim that did not fit and the counter's state."""
-
-    claim: Claim
-    used: int
-    held: int
-    reset_at: float | None
-
-
-class Counters(Protocol):
-    """Where counters live: one atomic step over any number of them."""
-
-    async def reserve(
-        self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]]
-    ) -> Hold | Refused:
-        """Grant the caller's claims and those of the first candidate that fits, or nothing."""
-
-    def settle(self, hold: Hold, amounts: Mapping[bytes, int]) -> None:
-        """Turn a hold into use, by the amounts really used; plain and never waiting."""
-
-    def release(self, hold: Hold) -> None:
-        """Give a hold back unused; plain and never waiting."""
 
 
 # --- records -----------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ PORTS = frozenset(
         "activation",
         "body",
         "call",
+        "claims",
         "contracts",
         "errors",
         "expr",
@@ -27,7 +28,9 @@ PORTS = frozenset(
         "places",
         "policy",
         "prompts",
+        "tallies",
         "variables",
+        "windows",
     }
 )
 """What an extension may see of the engine."""

@@ -101,6 +101,21 @@ def test_dialects(dialect, said):
     assert (done.stdout, done.stderr) == (said, "")
 
 
+def test_counters():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "counters" / "budget.py"), "10.00", "3.50", "4.00", "2.75", "1.50"],
+        env={"PATH": ""}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "call 1 holds $3.50",
+        "call 2 holds $4.00",
+        "call 3 is refused: $7.50 of $10.00 are held",
+        "call 4 holds $1.50",
+        "used $4.50, held $0.00",
+    ]
+
+
 def test_providers(gateway):
     running = started(gateway, "providers")
     models = running.get("/v1/models", ENVIRON["INTERLOCK_MASTER_KEY"]).json()["data"]

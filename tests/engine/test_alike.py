@@ -128,7 +128,7 @@ def test_alike_calls_are_not_decided_twice():
 
 def test_plans_and_what_is_remembered_are_bounded_together(monkeypatch):
     monkeypatch.setattr("engine.governing.PLANS", 40)
-    snapshot = snapshot_of((POOL[0]))
+    snapshot = snapshot_of(POOL[0])
     most = 0
     for number in range(300):
         who = person(key_hash=f"key-{number % 15}")

@@ -1,0 +1,152 @@
+"""What calls claim of counters, what they hold, and why they are refused. Every amount is an integer."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from engine.windows import Window
+
+
+class Unit(enum.StrEnum):
+    """What a counter counts; money is in nano-dollars."""
+
+    USD = "usd"
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    PARALLEL = "parallel"
+
+
+class Counter:
+    """One limit as it is in force, made at load: `limit` is in the unit, `name` is what a refusal says.
+
+    `id` outlives a change of the limit, the name and the algorithm; a policy's `values` tell its counters apart (the
+    key, the model). Raises ValueError for a limit below 0.
+    """
+
+    __slots__ = ("algorithm", "id", "limit", "name", "unit", "window")
+
+    def __init__(  # the parts of the id, then what may change under it
+        self, policy: str, unit: Unit, window: Window, limit: int, values: Sequence[str] = (), name: str = ""
+    ) -> None:
+        if limit < 0:
+            raise ValueError(f"`{policy}`: a limit is not below 0, as {limit} is")
+        self.id = counter_id(policy, unit, window.kind, values)
+        self.name = name or policy
+        self.unit = unit
+        self.limit = limit
+        self.window = window
+        self.algorithm = window.algorithm
+
+    def __repr__(self) -> str:
+        return f"<Counter {self.name} {self.limit} {self.unit} {self.window.kind}>"
+
+
+def counter_id(policy: str, unit: str, kind: str, values: Sequence[str]) -> bytes:
+    """Return BLAKE2b-128 of the parts, each behind its length in UTF-8 as 4 bytes, the greatest first."""
+    parts = [part.encode() for part in (policy, unit, kind, *values)]
+    return blake2b(b"".join(len(part).to_bytes(4, "big") + part for part in parts), digest_size=16).digest()
+
+
+class Claim(NamedTuple):
+    """What one call wants of one counter, in its unit, at least 0; admitted while it fits under the limit."""
+
+    counter: Counter
+    amount: int
+
+
+class HoldId(NamedTuple):
+    """Who holds: every operation is idempotent by this pair."""
+
+    call: str
+    attempt: int
+
+
+class Hold:
+    """A granted set of claims, open until it is settled or released.
+
+    The caller's claims come first, then those of the candidate at index `candidate`, then what was held later.
+    `estimated` once its lease ran out: it counts as used in full until its settle arrives.
+    """
+
+    __slots__ = ("candidate", "claims", "estimated", "id", "slices")
+
+    def __init__(self, hold_id: HoldId, claims: Sequence[Claim], candidate: int = 0) -> None:
+        self.id = hold_id
+        self.claims = [*claims]
+        self.candidate = candidate
+        self.estimated = False
+        self.slices = 0
+
+    def __repr__(self) -> str:
+        return f"<Hold {self.id.call}/{self.id.attempt} claims={len(self.claims)}>"
+
+
+class Count(NamedTuple):
+    """A counter's state; `reset_at` is Unix nanoseconds, None where time alone frees nothing.
+
+    A token bucket has its level as `used`, with what is held in it.
+    """
+
+    used: int
+    held: int
+    reset_at: int | None
+
+
+class Refused(NamedTuple):
+    """Why no hold was granted: the claim that did not fit and the counter's state, as in `Count`."""
+
+    claim: Claim
+    used: int
+    held: int
+    reset_at: int | None
+
+
+class Overrun(NamedTuple):
+    """By how much a settle exceeded its hold."""
+
+    counter: Counter
+    amount: int
+
+
+class Counters(Protocol):
+    """Where counters live: one atomic step over any number of them. Every operation may be repeated."""
+
+    async def reserve(
+        self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]]
+    ) -> Hold | Refused:
+        """Grant the caller's claims and those of the first candidate that fits, or nothing.
+
+        A counter is claimed once at most by the caller and a candidate together. If no candidate fits, the refusal is
+        that with the earliest reset. Without candidates the caller's claims are all there is.
+        """
+
+    async def extend(self, hold: Hold, number: int, claims: Sequence[Claim]) -> Refused | None:
+        """Hold more against the limits that the claims bring: slice `number`, counted from 1; None if granted.
+
+        A slice that was granted already stays granted. Raises LookupError for a hold that is not open.
+        """
+
+    def settle(self, hold: Hold, amounts: Mapping[bytes, int]) -> Sequence[Overrun]:
+        """Turn a hold into use by the amounts really used, by counter id; plain and never waiting.
+
+        What is not named was used as held. It counts in the windows that the hold was taken in. Only the first settle
+        of a hold counts; that of an estimated one replaces the estimate.
+        """
+
+    def release(self, hold: Hold) -> None:
+        """Give a hold back unused; plain and never waiting."""
+
+    async def renew(self, holds: Sequence[Hold]) -> Sequence[Hold]:
+        """Lease holds anew; returns those that are no longer open."""
+
+    async def sweep(self) -> Sequence[Hold]:
+        """Settle holds whose lease ran out, as estimated; returns those of them that no sweep returned yet."""
+
+    async def count(self, counter: Counter) -> Count:
+        """Return a counter's state now."""
+
+    async def reset(self, counter: Counter) -> None:
+        """Start a counter anew; holds settle where they were taken. Leases stay, they are calls that run."""
