@@ -72,7 +72,9 @@ def result_of(sign: str, left: Type, right: Type, bindings: Bindings) -> Type | 
 def refusal(sign: str, left: Type, right: Type) -> str:
     """Return the message about operands that an operator does not take."""
     advice = ""
-    if sign in ARITHMETIC and left.name in NUMBERS and right.name in NUMBERS and left != right:
+    if "optional" in (left.name, right.name):
+        advice = "; an optional has its value taken out first, as in x.orValue(0)"
+    elif sign in ARITHMETIC and left.name in NUMBERS and right.name in NUMBERS and left != right:
         advice = "; numbers of one type only: convert one side, as in double(x)"
     elif sign in EQUALITIES:
         advice = "; they are never equal"

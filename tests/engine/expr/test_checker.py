@@ -105,6 +105,10 @@ def test_types(source, result):
         ("request.model == 1", "1:15: `==` does not take string and int; they are never equal"),
         ("request.model < 1", "1:15: `<` does not take string and int"),
         (
+            "body.?n > 1",
+            "1:9: `>` does not take optional(dyn) and int; an optional has its value taken out first, as in x.orValue(0)",
+        ),
+        (
             "1 in labels",
             "1:3: `in` does not take int and map(string, string); on its right stands a list of such values",
         ),
