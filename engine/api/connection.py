@@ -19,6 +19,7 @@ import httptools
 
 from engine.api.exchange import Exchange
 from engine.api.heads import HEAD_LIMIT
+from engine.api.limits import Bounds
 from engine.api.outflow import Outflow
 from engine.api.server import Server
 from engine.call import Headers, Route
@@ -113,16 +114,18 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     # --- for Limits ---
 
-    def dawdles(self, now: float, head: float, idle: float, rate: float) -> bool:
+    def dawdles(self, now: float, bounds: Bounds) -> bool:
         """Tell whether the client takes too long: for a head, a body, between requests, or to take its answer."""
         if self._drained is not None:
-            return now - self._paused_since > idle
+            return now - self._paused_since > bounds.idle
+        if self.tunnel is not None:
+            return now - self.heard > bounds.silence
         if self._reading is not None and not self._reading.complete:
-            waited = now - self._body_since - head
-            return not self._paused and waited > 0 and self._reading.received < rate * waited
+            waited = now - self._body_since - bounds.head
+            return not self._paused and waited > 0 and self._reading.received < bounds.rate * waited
         if self._head_bytes:
-            return now - self._since > head
-        return not self._busy and now - self._since > idle
+            return now - self._since > bounds.head
+        return not self._busy and now - self._since > bounds.idle
 
     # --- asyncio.Protocol ---
 
@@ -141,6 +144,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Parse what came."""
         if self.tunnel is not None:
+            self.heard = self.loop.time()
             if not self.tunnel.write(bytes(_BUFFER[:nbytes])):
                 self.pause()
         elif not self._stopped:

@@ -1,7 +1,7 @@
 """How much one client may take of the server: connections, and time for what it sends and takes.
 
 A head must be whole within 10 seconds of its first byte; after that a body must come at 1 KB a second or more; a client
-may be idle, or leave its answer untaken, for 75 seconds.
+may be idle, or leave its answer untaken, for 75 seconds. A tunnel ends when neither side says anything for 10 minutes.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import NamedTuple, Protocol
 
 
 class Bounds(NamedTuple):
-    """Connections in all and of one address, seconds for a head and of idleness, bytes a second of a body."""
+    """Connections in all and of one address, seconds for a head, of idleness and of a tunnel's silence, a body's bytes a second."""
 
     connections: int = 10_000
     per_address: int = 256
     head: float = 10.0
     idle: float = 75.0
+    silence: float = 600.0
     rate: float = 1024.0
 
 
@@ -25,7 +26,7 @@ class Watched(Protocol):
 
     peer: str
 
-    def dawdles(self, now: float, head: float, idle: float, rate: float) -> bool:
+    def dawdles(self, now: float, bounds: Bounds) -> bool:
         """Tell whether the client takes too long."""
 
     def abort(self) -> None:
@@ -76,6 +77,5 @@ class Limits:
 
     def sweep(self, now: float) -> None:
         """Close connections that dawdle at this time."""
-        _, _, head, idle, rate = self._bounds
-        for connection in [one for one in self._watched if one.dawdles(now, head, idle, rate)]:
+        for connection in [one for one in self._watched if one.dawdles(now, self._bounds)]:
             connection.abort()

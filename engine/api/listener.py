@@ -13,7 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from engine.api.connection import Connection
-from engine.api.limits import Limits
+from engine.api.limits import Bounds, Limits
 from engine.api.server import Serve
 from engine.call import Route
 
@@ -105,10 +105,9 @@ class AppConnection(RequestHandler):
         self._limits.leave(self)
         super().connection_lost(exc)
 
-    def dawdles(self, now: float, head: float, idle: float, rate: float) -> bool:
+    def dawdles(self, now: float, bounds: Bounds) -> bool:
         """Tell whether the one request that this socket is for takes too long to arrive or be answered."""
-        del head, rate
-        return now - self._since > idle and not self._request_in_progress
+        return now - self._since > bounds.idle and not self._request_in_progress
 
     def abort(self) -> None:
         """Close at once."""

@@ -11,12 +11,14 @@ from engine.contracts import Tunnel
 class Outflow(Heads):
     """Writes to one client, and once a tunnel is there takes all that its upstream says."""
 
-    __slots__ = ("_drained", "_paused_since", "loop", "tunnel")
+    __slots__ = ("_drained", "_paused_since", "heard", "loop", "tunnel")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
         self.loop = loop
         self.tunnel: Tunnel | None = None
+        self.heard = 0.0
+        """When either side of the tunnel last said something, by the loop's clock."""
         self._drained: asyncio.Future[None] | None = None
         self._paused_since = 0.0
 
@@ -40,18 +42,23 @@ class Outflow(Heads):
     async def join(self, tunnel: Tunnel, early: bytes) -> None:
         """Carry bytes both ways until either side ends; `early` are those of the client that came before."""
         self.tunnel = tunnel
+        self.heard = self.loop.time()
         ended: asyncio.Future[None] = self.loop.create_future()
         tunnel.on_drained(self.resume)
         if early and not tunnel.write(early):
             self.pause()
         else:
             self.resume()
-        tunnel.join(self.write, lambda: None if ended.done() else ended.set_result(None))
+        tunnel.join(self._say, lambda: None if ended.done() else ended.set_result(None))
         try:
             await ended
         finally:
             self.tunnel = None
             tunnel.close()
+
+    def _say(self, data: bytes) -> bool:
+        self.heard = self.loop.time()
+        return self.write(data)
 
     def pause_writing(self) -> None:
         """Note that the client is slow."""

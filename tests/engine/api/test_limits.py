@@ -14,21 +14,28 @@ from engine.api.limits import Bounds, Limits
 from engine.api.listener import Listener
 from engine.call import Route
 from engine.errors import GatewayError
+from engine.transport.dial import Dialer
+from engine.transport.tunnel import offer
 from tests.engine.building import REGISTRY
+from tests.engine.transport.wire import request
 
 ROUTE = Route("/chat/completions", "chat", REGISTRY.dialect("openai"))
-SMALL = Bounds(connections=4, per_address=3, head=0.2, idle=0.6, rate=1000)
+TUNNEL = Route("/tunnel", "chat", REGISTRY.dialect("openai"))
+TUNNEL.tunnels = True
+SMALL = Bounds(connections=4, per_address=3, head=0.2, idle=0.6, silence=0.8, rate=1000)
 HEAD = b"POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 400\r\n\r\n"
 WHOLE = HEAD + b"x" * 400
+OFFER = b"GET /tunnel HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 LARGE = 32 * 1024 * 1024
 
 
 class House:
-    """A listener whose answer to everything is the length of the body; `/large` is answered at length."""
+    """A listener whose answer to everything is the length of the body; `/large` is answered at length, `/tunnel` leads on."""
 
     def __init__(self) -> None:
         self.limits = Limits(SMALL)
         self.port = 0
+        self.upstream = 0
         self._clients: list[asyncio.StreamWriter] = []
 
     @contextlib.asynccontextmanager
@@ -37,7 +44,9 @@ class House:
         loop = asyncio.get_running_loop()
         runner = web.AppRunner(web.Application(), access_log=None)
         await runner.setup()
-        listener = Listener(lambda _, target: (ROUTE, target), self._serve, runner, self.limits)
+        listener = Listener(
+            lambda _, target: (TUNNEL if target == "/tunnel" else ROUTE, target), self._serve, runner, self.limits
+        )
         server = await loop.create_server(listener, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         sweeping = loop.create_task(self.limits.run())
@@ -49,9 +58,10 @@ class House:
         await listener.drain(0)
         await runner.cleanup()
 
-    @staticmethod
-    async def _serve(exchange: Exchange, route: Route, model: str) -> None:
-        del route
+    async def _serve(self, exchange: Exchange, route: Route, model: str) -> None:
+        if route.tunnels:
+            await exchange.join(await offer(Dialer({}), request(self.upstream, b"")), b"")
+            return
         try:
             body = exchange.at_hand()
             body = await exchange.read(10_000) if body is None else body
@@ -168,3 +178,29 @@ async def test_a_client_that_does_not_take_its_answer_is_closed(house):
     writer.transport.pause_reading()
     await until(lambda: house.limits.open == 0, 3)
     writer.close()
+
+
+@pytest.mark.parametrize("speaker", ["client", "upstream"])
+async def test_a_tunnel_is_kept_while_either_side_speaks_and_no_longer(house, speaker):
+    async def upstream(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        for _ in range(4 if speaker == "upstream" else 0):
+            await asyncio.sleep(SMALL.silence / 2)
+            writer.write(b"u")
+        await ends(reader)
+        writer.close()
+
+    async with await asyncio.start_server(upstream, "127.0.0.1", 0) as server:
+        house.upstream = server.sockets[0].getsockname()[1]
+        reader, writer = await house.open()
+        writer.write(OFFER)
+        await reader.readuntil(b"\r\n\r\n")
+        for _ in range(4 if speaker == "client" else 0):
+            await asyncio.sleep(SMALL.silence / 2)
+            writer.write(b"c")
+        if speaker == "upstream":
+            assert await reader.readexactly(4) == b"uuuu"
+        assert house.limits.open == 1
+        assert await ends(reader, 8 * SMALL.silence)
+        await until(lambda: house.limits.open == 0)
