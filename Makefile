@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-SRC := engine policies adapters bench tests
+SRC := engine policies adapters bench tests examples
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url --quiet
 CASES := ../shared/conformance/cel.jsonl
 

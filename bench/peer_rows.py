@@ -4,7 +4,6 @@ import json
 import shutil
 from pathlib import Path
 
-from bench.shapes import MODEL
 from bench.site import LeftOutError, Row, Site
 
 PEERS_DIRECTORY = Path(__file__).resolve().parent / "peers"
@@ -19,15 +18,8 @@ def _installed(peer: str, *parts: str) -> str:
 
 def litellm_config(site: Site) -> dict[str, object]:
     """Return LiteLLM's configuration: the master key, and the fake provider with a key and prices."""
-    upstream = {
-        "model": "openai/bench-model",
-        "api_base": f"{site.upstream}/v1",
-        "api_key": "sk-upstream",
-        "input_cost_per_token": 0.00000015,
-        "output_cost_per_token": 0.0000006,
-    }
     return {
-        "model_list": [{"model_name": MODEL, "litellm_params": upstream}],
+        "model_list": [site.model],
         "general_settings": {"master_key": site.master_key},
         "litellm_settings": {"telemetry": False},
     }

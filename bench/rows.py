@@ -24,20 +24,13 @@ def _bare(name: str, site: Site, port: int) -> list[str]:
 
 def gateway_config(site: Site) -> dict[str, object]:
     """Return a configuration with key auth, access, usage, cost and record all on."""
-    upstream = {
-        "model": "openai/bench-model",
-        "api_base": f"{site.upstream}/v1",
-        "api_key": "sk-upstream",
-        "input_cost_per_token": 0.00000015,
-        "output_cost_per_token": 0.0000006,
-    }
     teams = [f"team-{number}" for number in range(_TEAMS)]
     keys = [
         {"key": key, "key_alias": f"bench-{number}", "team_id": teams[number % _TEAMS], "models": [MODEL]}
         for number, key in enumerate(site.keys)
     ]
     return {
-        "model_list": [{"model_name": MODEL, "litellm_params": upstream}],
+        "model_list": [site.model],
         "general_settings": {"master_key": site.master_key},
         "litellm_settings": {"virtual_keys": keys},
         "proxy_settings": {"teams": [{"team_id": team, "models": [MODEL]} for team in teams]},

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.shapes import MODEL
+
 _KEYS = 50
 
 
@@ -29,6 +31,18 @@ class Site:
     def upstream(self) -> str:
         """Return the address of the fake provider."""
         return f"http://127.0.0.1:{self.upstream_port}"
+
+    @property
+    def model(self) -> dict[str, object]:
+        """Return the fake provider as an entry of LiteLLM's `model_list`, with prices."""
+        params = {
+            "model": "openai/bench-model",
+            "api_base": f"{self.upstream}/v1",
+            "api_key": "sk-upstream",
+            "input_cost_per_token": 0.00000015,
+            "output_cost_per_token": 0.0000006,
+        }
+        return {"model_name": MODEL, "litellm_params": params}
 
     def place(self, name: str) -> Path:
         """Return a fresh directory for the files of one row."""

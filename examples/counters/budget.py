@@ -1,4 +1,4 @@
-"""Hold and spend of a budget in memory, as the gateway does for every call.
+"""Hold and spend of a budget in memory.
 
     python examples/counters/budget.py 10.00 3.50 4.00 2.25 1.75
 

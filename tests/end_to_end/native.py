@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tests.end_to_end.transcripts import SHARED, replaying
+from tests.end_to_end.transcripts import SHARED, compared, replaying
 from tests.running import MASTER, ROOT, Answer, Gateway
 
 GOLDEN = ROOT / "tests" / "golden" / "native.json"
@@ -127,13 +127,7 @@ def main() -> None:
             found = used(gateway, exchanges, ask_all(gateway, exchanges))
         finally:
             gateway.stop()
-    known = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
-    for name in sorted(found.keys() | known.keys()):
-        if found.get(name) != known.get(name):
-            print(f"{name}: {known.get(name)} -> {found.get(name)}")
-    if write:
-        rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in found.items())
-        GOLDEN.write_text(f"{{\n{rows}\n}}\n")
+    compared((GOLDEN, found), write=write)
 
 
 if __name__ == "__main__":
