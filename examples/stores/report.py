@@ -1,12 +1,18 @@
-"""Fold three calls into a store `sqlite` and print who spent what: `python examples/stores/report.py DIRECTORY`."""
+"""Fold three calls into a store `sqlite` and print who spent what.
 
-from __future__ import annotations
+    python examples/stores/report.py DIRECTORY
+
+Running it again prints the same: the calls stand in the store with the position of the journal that they came from.
+"""
 
 import sys
 from pathlib import Path
 
-from adapters.stores.sqlite import Sqlite
-from engine.storing import Scope, SpendRow, UsageQuery
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from adapters.stores.sqlite import Sqlite  # noqa: E402 - an example also runs where nothing is installed
+from engine.storing import Scope, SpendRow, UsageQuery  # noqa: E402
 
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 CALLS = [
@@ -19,7 +25,6 @@ CALLS = [
 def main(directory: Path) -> None:
     """Print the usage of every team and model."""
     store = Sqlite({"path": directory / "store.sqlite"})
-    # The position is the journal's: folding the same calls again would change nothing.
     store.fold(CALLS, [], (1, 300))
     for scope in (Scope.TEAM, Scope.MODEL):
         print(f"{scope:<8} {'requests':>8} {'failed':>6} {'tokens':>6} {'USD':>10}")

@@ -57,10 +57,12 @@ def prepare(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Make the file if need be and migrate it; one process at a time. Raises StoreError."""
     if sqlite3.sqlite_version_info < OLDEST:
         raise StoreError(f"SQLite {sqlite3.sqlite_version} is too old; 3.37 or later is needed")
-    with reported(path), _alone(path.parent):
+    with reported(path), _alone(path.parent) as directory:
         if not os.access(path.parent, os.W_OK, effective_ids=True):
             raise StoreError(f"store `{path}`: its directory cannot be written")
         _create(path)
+        # What is folded is let go of elsewhere: the file's name must last as its content does.
+        os.fsync(directory)
         connection = connect(path)
         try:
             _migrate(connection, path, migrations)
@@ -69,12 +71,12 @@ def prepare(path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock: SQLite's own does not cover the change to WAL."""
+def _alone(directory: Path) -> Iterator[int]:
+    """Hold the lock of a directory and give it, open: SQLite's own lock does not cover the change to WAL."""
     held = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+        yield held
     finally:
         os.close(held)
 

@@ -127,6 +127,36 @@ def test_what_is_no_database_is_refused_and_kept(path):
     assert path.read_text() == "an important letter " * 100
 
 
+def test_any_path_will_do(tmp_path):
+    directory = tmp_path / "a b?mode=ro&c#d%41é"
+    directory.mkdir()
+    store = Sqlite({"path": str(directory / "50%.sqlite")})
+    store.put(Entity(Kind.TEAM, "t"))
+    assert {one.name for one in directory.iterdir()} == {"50%.sqlite", "50%.sqlite-shm", "50%.sqlite-wal"}
+    store.close()
+
+
+def test_another_processes_transaction_is_waited_for(store, path):
+    other = connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    late = threading.Timer(0.2, lambda: other.execute("COMMIT"))
+    late.start()
+    store.put(Entity(Kind.TEAM, "t"))
+    assert late.finished.is_set()
+    late.join()
+    other.close()
+    assert store.get(Kind.TEAM, "t") is not None
+
+
+def test_a_closed_store_says_so(path):
+    store = Sqlite({"path": path})
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.put(Entity(Kind.TEAM, "t"))
+    with pytest.raises(StoreError, match="closed"):
+        store.totals(Scope.TEAM)
+
+
 def test_a_directory_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(StoreError, match="no such file or directory"):
         Sqlite({"path": tmp_path / "nowhere" / "store.sqlite"})
@@ -264,9 +294,7 @@ def test_readers_do_not_wait_for_a_fold_and_see_none_or_all_of_it(store):
 def test_the_example_prints_what_was_spent(tmp_path):
     command = [sys.executable, ROOT / "examples" / "stores" / "report.py", tmp_path]
     for _ in range(2):
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
-        )
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         assert [line.split() for line in done.stdout.splitlines()] == [
             ["team", "requests", "failed", "tokens", "USD"],
             ["search", "2", "0", "3080", "0.043500"],
