@@ -27,6 +27,7 @@ PORTS = frozenset(
         "places",
         "policy",
         "prompts",
+        "storing",
         "variables",
     }
 )
