@@ -60,6 +60,7 @@ def fold_until_killed(path: str, statement: str, times: str, last: str) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     store._writer.set_trace_callback(seen)
+    print("ready", flush=True)
     for batch in range(int(last)):
         if store.fold(rows_of(batch), [], position_of(batch)):
             seen("behind a fold")

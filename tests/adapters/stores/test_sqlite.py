@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -178,9 +179,24 @@ def test_a_killed_fold_counts_all_or_nothing_and_a_replay_counts_nothing_twice(p
     for statement, times in kills:
         done = run("fold_until_killed", path, statement, times, batches)
         assert done.returncode == -signal.SIGKILL, done.stderr
+    assert replayed(path, batches) == position_of(3)
+
+
+def test_kills_at_any_moment_count_nothing_twice(path):
+    batches = 40
+    for delay in (0.01, 0.02, 0.05, 0.08, 0.13):
+        command = [sys.executable, "-m", "tests.adapters.stores.folding", "fold_until_killed", path, "never", "1", "40"]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(delay)
+            process.kill()
+    assert replayed(path, batches) < position_of(batches - 1)
+
+
+def replayed(path: Path, batches: int) -> tuple[int, int]:
+    """Fold all batches again, check all that is stored, and return the position reached before."""
     store = Sqlite({"path": path})
     reached = store.position()
-    assert reached == position_of(3)
     folded = [store.fold(rows_of(batch), [], position_of(batch)) for batch in range(batches)]
     assert folded == [position_of(batch) > reached for batch in range(batches)]
     sums = {value: (one.requests, one.spend) for value, one in store.totals(Scope.TEAM).items()}
@@ -189,6 +205,7 @@ def test_a_killed_fold_counts_all_or_nothing_and_a_replay_counts_nothing_twice(p
     assert count == (400 * batches, 400 * batches)
     assert store._reader.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     store.close()
+    return reached
 
 
 def test_only_a_position_ahead_counts(store):
