@@ -28,6 +28,7 @@ PORTS = frozenset(
         "places",
         "policy",
         "prompts",
+        "storing",
         "tallies",
         "variables",
         "windows",

@@ -1,0 +1,1 @@
+"""Where entities and spend are kept, one file or package each."""
