@@ -21,14 +21,17 @@ Text = bytes | str
 class Family(NamedTuple):
     """What one family of tokenizers makes of text, in thousandths of a token.
 
-    `factor` is for each whole o200k token, `wide` for each character beyond ASCII on top; `message`, `tool` and `tools` are
-    added for each message, for each tool, and once where there are any. `image`, `audio` and `document` are whole tokens.
+    `factor` is for each whole o200k token of what is said, `schema` for each of tools and schemas, which some providers write
+    shorter and some longer than they came; `wide` for each character beyond ASCII on top. `base`, `message`, `tool` and
+    `tools` are added for each request, message and tool, and once where there are tools. Media are whole tokens.
     """
 
     factor: int
     wide: int = 0
+    schema: int = 1_000
+    base: int = 0
     message: int = 4_000
-    tool: int = 8_000
+    tool: int = 0
     tools: int = 0
     image: int = 1_024
     audio: int = 600
@@ -36,42 +39,49 @@ class Family(NamedTuple):
 
 
 FAMILIES: Final[Mapping[str, Family]] = {
-    "openai": Family(1_000, image=765),
-    "cl100k": Family(1_020, wide=430, image=765),
-    "anthropic": Family(1_150, wide=250, tools=346_000, image=1_600, document=3_000),
-    "gemini": Family(1_000, image=258, audio=1_920, document=258),
-    "llama": Family(1_000, wide=100),
-    "mistral": Family(1_100, wide=300, image=4_096),
-    "qwen": Family(1_020, image=1_280),
-    "default": Family(1_080, wide=150),
+    "openai": Family(1_000, schema=700, base=2_000, message=3_000, image=765),
+    "gpt-oss": Family(1_000, schema=1_600, base=60_000),
+    "cl100k": Family(1_020, wide=430, schema=700, base=2_000, message=3_000, image=765),
+    "anthropic": Family(1_150, wide=250, schema=1_000, base=4_000, tools=346_000, image=1_600, document=3_000),
+    "gemini": Family(1_000, schema=600, base=2_000, image=258, audio=1_920, document=258),
+    "llama": Family(1_000, wide=100, schema=1_600, base=4_000, message=3_000, tools=160_000),
+    "mistral": Family(1_100, wide=300, schema=1_600, base=2_000, tools=160_000, image=4_096),
+    "qwen": Family(1_020, schema=1_600, base=4_000, tools=160_000, image=1_280),
+    "default": Family(1_080, wide=150, schema=1_600, tools=60_000),
 }
 """Sources of what is fixed. OpenAI's guide to vision: 85 tokens and 170 for each of four tiles of a 1,024² picture, 10 for
 a second of audio (a minute here). Anthropic's: pixels / 750, at most about 1,600; 346 tokens of a prompt of its own where
 there are tools, 1,500 to 3,000 for a page of PDF. Google's: 258 for a tile or a page, 32 for a second of audio. Pixtral: one
-for each 16² pixels of 1,024². Qwen-VL: one for each 28² pixels, at most 1,280 by default. Others: a guess."""
+for each 16² pixels of 1,024². Qwen-VL: one for each 28² pixels, at most 1,280 by default. Others: a guess. Where fewer than five
+exchanges of a family fit a coefficient, it is that of o200k (cl100k) or of all open models together.
+"""
 
-_LETTERS, _SPACE, _MARK, _DIGIT, _LEAD2, _LEAD3, _LEAD4 = 2, 4, 4, 7, 4, 8, 8
+_LETTERS, _SPACE, _MARK, _DIGIT, _LEAD2, _LEAD3, _LEAD4, _CONTINUED = 2, 4, 4, 7, 3, 6, 7, 1
+"""Set bits of each class of bytes; the eighth is that of white space alone."""
 
 
 def _weights() -> bytes:
     """Return for each byte a byte with as many bits set as it has tenths of a token."""
-    table = bytearray((1 << _MARK) - 1 for _ in range(128)) + bytearray(128)
+    table = bytearray((1 << _MARK) - 1 for _ in range(128))
+    table += bytes([_CONTINUED]) * 128
     for classes, weight in (
         (b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", _LETTERS),
         (b"0123456789", _DIGIT),
-        (b" \t\n\r", _SPACE),
         (bytes(range(0xC0, 0xE0)), _LEAD2),
         (bytes(range(0xE0, 0xF0)), _LEAD3),
         (bytes(range(0xF0, 0x100)), _LEAD4),
     ):
         for one in classes:
             table[one] = (1 << weight) - 1
+    for one in b" \t\n\r":
+        table[one] = 0x100 - (0x100 >> _SPACE)
     return bytes(table)
 
 
 _TABLE: Final = _weights()
 _ASCII: Final = bytes(range(0x80))
-_BLOCK: Final = 1 << 16
+_BLOCK: Final = 1 << 14
+_BLANKS: Final = int.from_bytes(b"\x80" * _BLOCK, "little")
 _ESCAPED: Final = b"\\u"
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.encode
@@ -90,6 +100,7 @@ _WORDS: Final = (
     ("gpt-3.5", "cl100k"),
     ("gpt-4-", "cl100k"),
     ("text-embedding-", "cl100k"),
+    ("gpt-oss", "gpt-oss"),
     ("gpt-", "openai"),
     ("chatgpt", "openai"),
     ("deepseek", "llama"),
@@ -105,19 +116,22 @@ _WORDS: Final = (
 
 
 def weigh(text: bytes) -> int:
-    """Return the tenths of o200k tokens of a text; a second space counts nothing."""
+    """Return the tenths of o200k tokens of a text; of white space in a row, only the first counts."""
     view = text.translate(_TABLE)
     if len(view) <= _BLOCK:
-        weight = int.from_bytes(view, "little").bit_count()
-    else:
-        cut = (view[start : start + _BLOCK] for start in range(0, len(view), _BLOCK))
-        weight = sum(int.from_bytes(one, "little").bit_count() for one in cut)
-    return weight - _SPACE * text.count(b"  ")
+        return _bits(view)
+    return sum(_bits(view[start : start + _BLOCK]) for start in range(0, len(view), _BLOCK))
+
+
+def _bits(view: bytes) -> int:
+    number = int.from_bytes(view, "little")
+    again = number & number >> 8 & _BLANKS
+    return number.bit_count() - (_SPACE * again.bit_count() if again else 0)
 
 
 def wide(text: bytes) -> int:
     """Return how many characters of a text are beyond ASCII."""
-    return 0 if text.isascii() else len(text.translate(None, _ASCII)) - len(text.translate(None, _ASCII + _LEADS))
+    return len(text) - len(text.translate(None, _LEADS))
 
 
 _LEADS: Final = bytes(range(0xC0, 0x100))
@@ -134,12 +148,14 @@ def _text(raw: bytes, family: Family) -> int:
 
 
 class Asked:
-    """What the members of a request hold, as sums: `weight` and `wide` of its text, messages, tools, pictures and the like."""
+    """What the members of a request hold, as sums: `weight` and `wide` of its text, `schema` of its tools, messages, tools, pictures and the like."""
 
-    __slots__ = ("audio", "documents", "images", "messages", "tools", "weight", "wide")
+    __slots__ = ("audio", "documents", "images", "messages", "schema", "tools", "weight", "wide")
 
     def __init__(self) -> None:
-        self.weight = self.wide = self.messages = self.tools = self.images = self.audio = self.documents = 0
+        self.weight = self.schema = self.wide = self.messages = self.tools = self.images = self.audio = (
+            self.documents
+        ) = 0
 
     def tokens(self, family: str) -> int:
         """Return the input tokens that a family of models makes of it, rounded up."""
@@ -147,20 +163,18 @@ class Asked:
 
     def priced(self, one: Family) -> int:
         """Return the same with coefficients that have no name."""
-        said = (
-            self.weight * one.factor // 10 + self.wide * one.wide + self.messages * one.message + self.tools * one.tool
-        )
-        said += one.tools if self.tools else 0
+        said = (self.weight * one.factor + self.schema * one.schema) // 10 + self.wide * one.wide
+        said += one.base + self.messages * one.message + self.tools * one.tool + (one.tools if self.tools else 0)
         return -(-said // 1_000) + self.images * one.image + self.audio * one.audio + self.documents * one.document
 
-    def add(self, raw: msgspec.Raw) -> None:
-        """Count a value as the text that it is written as, without the quotes of a string."""
+    def add(self, raw: msgspec.Raw) -> int:
+        """Return the weight of a value, without the quotes of a string; its characters beyond ASCII are counted."""
         text = bytes(raw)
         if _ESCAPED in text:
             text = _written(text)
-        self.weight += weigh(text[1:-1] if text[:1] == b'"' else text)
         if not text.isascii():
             self.wide += wide(text)
+        return weigh(text[1:-1] if text[:1] == b'"' else text)
 
 
 def _written(text: bytes) -> bytes:
@@ -194,42 +208,58 @@ _MEDIA: Final[Mapping[str, str]] = {
 }
 """Parts that are no text: the value of their `type`, or the member that holds them."""
 _SILENT: Final = frozenset(
-    {"role", "id", "type", "status", "cache_control", "signature", "encrypted_content", "name", "data"}
+    {
+        "reasoning",
+        "reasoning_content",
+        "role",
+        "id",
+        "type",
+        "status",
+        "cache_control",
+        "signature",
+        "encrypted_content",
+        "name",
+        "data",
+    }
 )
 """Members of a message that no model is shown as text, or that its overhead pays for."""
 
 
 def asked(members: Mapping[str, msgspec.Raw]) -> Asked:
-    """Add up a request's members, of any dialect; what is unknown counts nothing. Takes what `engine.body` cut apart."""
+    """Add up a request's members, of any dialect; what is unknown counts nothing, what cannot be read counts as text."""
     found = Asked()
     for name, raw in members.items():
-        if name in _SAID:
-            listed = elements(raw)
-            for one in listed:
-                found.messages += 1
-                _said(found, one)
-            if not listed:
-                found.messages += 1
-                _said(found, raw)
-        elif name in _TOLD:
-            found.messages += 1
-            _said(found, raw)
-        elif name in _OFFERED:
-            _offered(found, raw)
-        elif name in _SHAPED:
-            _shaped(found, raw)
+        try:
+            _member(found, name, raw)
+        except (msgspec.MsgspecError, ValueError, RecursionError):
+            found.weight += weigh(bytes(raw))
     return found
+
+
+def _member(found: Asked, name: str, raw: msgspec.Raw) -> None:
+    if name in _SAID:
+        for one in elements(raw) or [raw]:
+            found.messages += 1
+            _said(found, one)
+    elif name in _TOLD:
+        found.messages += 1
+        _said(found, raw)
+    elif name in _OFFERED:
+        _offered(found, raw)
+    elif name in _SHAPED:
+        _shaped(found, raw)
 
 
 def _said(found: Asked, raw: msgspec.Raw, depth: int = 0) -> None:
     """Count one message, or one part of it."""
     first = bytes(memoryview(raw)[:1])
-    if first == b'"':
-        found.add(raw)
+    if depth == _DEEPEST or first not in {b"[", b"{"}:
+        if first != b"n":
+            found.weight += found.add(raw)
     elif first == b"[":
         for one in elements(raw):
             _said(found, one, depth + 1)
-    elif first == b"{":
+    else:
         inner = inside(raw)
         kind = bytes(inner.get("type", b""))[1:-1].decode("utf-8", "replace")
         media = _MEDIA.get(kind) or next((_MEDIA[name] for name in inner if name in _MEDIA), "")
@@ -237,12 +267,11 @@ def _said(found: Asked, raw: msgspec.Raw, depth: int = 0) -> None:
             setattr(found, media, getattr(found, media) + 1)
             return
         for name, value in inner.items():
-            if name in _SILENT:
-                continue
-            if depth < 8:
+            if name not in _SILENT:
                 _said(found, value, depth + 1)
-            else:
-                found.add(value)
+
+
+_DEEPEST: Final = 8
 
 
 def _offered(found: Asked, raw: msgspec.Raw) -> None:
@@ -254,13 +283,13 @@ def _offered(found: Asked, raw: msgspec.Raw) -> None:
         )
         for tool in elements(nested) if nested is not None else [one]:
             found.tools += 1
-            found.add(tool)
+            found.schema += found.add(tool)
 
 
 def _shaped(found: Asked, raw: msgspec.Raw) -> None:
     """Count the schema that an answer is asked to keep to."""
     if b'"schema"' in bytes(raw):
-        found.add(raw)
+        found.schema += found.add(raw)
 
 
 def count(members: Mapping[str, msgspec.Raw], family: str) -> int:
