@@ -66,6 +66,11 @@ class Exchange(NamedTuple):
     counted: int
 
     @property
+    def size(self) -> str:
+        """Whether the text outweighs what a provider adds to it."""
+        return "100 and more" if self.counted >= 100 else "under 100"
+
+    @property
     def fitted(self) -> bool:
         """Whether it is of the half that coefficients are fitted on."""
         return hashlib.sha256(self.name.encode()).digest()[0] % 2 == 0
@@ -158,13 +163,15 @@ def table(held: list[Exchange]) -> Iterator[str]:
     names = [("family", one) for one in FAMILIES] + [
         ("kind", one) for one in ("prose", "chinese", "code", "json", "tools")
     ]
-    for what, name in [*names, ("", "all")]:
+    for what, name in [*names, ("size", "under 100"), ("size", "100 and more"), ("", "all")]:
         rows = [one for one in held if not what or getattr(one, what) == name]
         if rows:
             errors = [error(one) for one in rows]
             short = [max(0.0, one.counted / max(1, one.asked.tokens(one.family)) - 1) for one in rows]
             cells = "".join(f"{value:9.1%}" for value in (*(rank(errors, p) for p in (50, 95, 99)), rank(short, 99)))
             yield f"{what + ' ' + name:20}{len(rows):5}{cells}"
+        elif what == "kind":
+            yield f"{what + ' ' + name:20}{0:5}  none recorded with usage"
 
 
 def speed(text: str, family: str = "openai") -> float:
@@ -196,7 +203,7 @@ def main() -> None:
     found = list(exchanges(chosen.transcripts))
     if chosen.fit:
         halves = {name: [one for one in found if one.fitted and one.family == name] for name in FAMILIES}
-        for name, half in [*halves.items(), ("open", [one for name in OPEN for one in halves[name]])]:
+        for name, half in [*halves.items(), ("open", [one for each in OPEN for one in halves[each]])]:
             tools = sum(one.asked.tools > 0 for one in half)
             print(
                 f"{name:10}{len(half):3}, with tools {tools:2}  {fit(half, FAMILIES.get(name) or FAMILIES['default'])}"

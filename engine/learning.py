@@ -43,9 +43,12 @@ class Quantile:
 
     def add(self, value: int) -> None:
         """Count one more value."""
-        value = 0 if value < 0 else min(value, LARGEST)
-        shift = max(value.bit_length() - FINE - 1, 0)
-        place = (shift << FINE) + (value >> shift)
+        if value < 2 << FINE:
+            place = max(value, 0)
+        else:
+            value = min(value, LARGEST)
+            shift = value.bit_length() - FINE - 1
+            place = (shift << FINE) + (value >> shift)
         counts = self._counts
         if place >= len(counts):
             counts.frombytes(bytes((place + 1 - len(counts)) * counts.itemsize))
@@ -55,7 +58,9 @@ class Quantile:
             self._below += 1
         if self.samples >= AGED:
             self._age()
-        self._settle()
+        rank = -(-self.samples * self.percent // 100)
+        if not self._below < rank <= self._below + counts[self._place]:
+            self._settle()
 
     def read(self) -> int:
         """Return the quantile, at the upper edge of its bucket; 0 before the first sample."""

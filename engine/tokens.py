@@ -79,7 +79,6 @@ def _weights() -> bytes:
 
 
 _TABLE: Final = _weights()
-_ASCII: Final = bytes(range(0x80))
 _BLOCK: Final = 1 << 14
 _BLANKS: Final = int.from_bytes(b"\x80" * _BLOCK, "little")
 _ESCAPED: Final = b"\\u"
@@ -90,7 +89,8 @@ _encode: Final = msgspec.json.encode
 def family_of(model: str) -> str:
     """Return the name of the family that a model's tokenizer is of, by the model's name; `default` where it says nothing."""
     name = model.lower()
-    return next((family for word, family in _WORDS if word in name), "default")
+    plain = "openai" if name.rpartition("/")[2].startswith(("o1", "o3", "o4")) else "default"
+    return next((family for word, family in _WORDS if word in name), plain)
 
 
 _WORDS: Final = (
@@ -98,7 +98,10 @@ _WORDS: Final = (
     ("gemini", "gemini"),
     ("gemma", "gemini"),
     ("gpt-3.5", "cl100k"),
-    ("gpt-4-", "cl100k"),
+    ("gpt-35", "cl100k"),
+    ("gpt-4o", "openai"),
+    ("gpt-4.", "openai"),
+    ("gpt-4", "cl100k"),
     ("text-embedding-", "cl100k"),
     ("gpt-oss", "gpt-oss"),
     ("gpt-", "openai"),

@@ -115,7 +115,7 @@ def test_tools_are_counted_wherever_they_stand():
 
 @pytest.mark.parametrize(
     ("model", "family"),
-    [("us.anthropic.claude-3-7-sonnet", "anthropic"), ("gpt-4o-mini", "openai"), ("gpt-4-0613", "cl100k"), ("x/gpt-oss-20b", "gpt-oss"), ("", "default")],
+    [("us.anthropic.claude-3-7-sonnet", "anthropic"), ("gpt-4o-mini", "openai"), ("gpt-4-0613", "cl100k"), ("gpt-4.1", "openai"), ("gpt-4", "cl100k"), ("openai/o3-mini", "openai"), ("x/gpt-oss-20b", "gpt-oss"), ("", "default")],
 )  # fmt: skip
 def test_a_model_names_its_family(model, family):
     assert family_of(model) == family
