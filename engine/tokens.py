@@ -264,8 +264,7 @@ def _said(found: Asked, raw: msgspec.Raw, depth: int = 0) -> None:
             _said(found, one, depth + 1)
     else:
         inner = inside(raw)
-        kind = bytes(inner.get("type", b""))[1:-1].decode("utf-8", "replace")
-        media = _MEDIA.get(kind) or next((_MEDIA[name] for name in inner if name in _MEDIA), "")
+        media = _medium(inner)
         if media:
             setattr(found, media, getattr(found, media) + 1)
             return
@@ -275,6 +274,14 @@ def _said(found: Asked, raw: msgspec.Raw, depth: int = 0) -> None:
 
 
 _DEEPEST: Final = 8
+
+
+def _medium(inner: dict[str, msgspec.Raw]) -> str:
+    """Return what a part is counted as; empty of text."""
+    kind = bytes(inner["type"])[1:-1].decode("utf-8", "replace") if "type" in inner else ""
+    if kind in _MEDIA:
+        return _MEDIA[kind]
+    return "" if _MEDIA.keys().isdisjoint(inner) else next(_MEDIA[name] for name in inner if name in _MEDIA)
 
 
 def _offered(found: Asked, raw: msgspec.Raw) -> None:
