@@ -2,6 +2,8 @@
 
 Recorded exchanges are split in two by the SHA-256 of provider and file name. Coefficients are fitted on one half (`--fit`
 prints what fits it best, to be copied into engine/tokens.py by hand); the errors printed are those of the other half.
+What the estimate is made of, its families and what is left out were chosen with both halves in view, so that traffic of
+other kinds will show larger errors.
 Left out: requests with pictures, sounds or documents, tools that providers run, failed ones, and those that refer to what
 is stored elsewhere, for the text of these is not in the request. Error = |estimate - counted| / counted; `short` is the
 99th percentile of (counted - estimate) / estimate where positive, which is what a margin has to cover.
@@ -210,6 +212,7 @@ def main() -> None:
             )
     held = [one for one in found if not one.fitted]
     print(f"Coefficients are of the other half ({len(found) - len(held)} exchanges); errors are of these {len(held)}.")
+    print("The form of the estimate, its families and what is left out were chosen with both halves in view.")
     print("\n".join(table(held)))
     for name, text in SAMPLES.items():
         print(f"{name:12}{speed(text):6.2f} µs/KB")

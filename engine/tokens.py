@@ -53,7 +53,8 @@ FAMILIES: Final[Mapping[str, Family]] = {
 a second of audio (a minute here). Anthropic's: pixels / 750, at most about 1,600; 346 tokens of a prompt of its own where
 there are tools, 1,500 to 3,000 for a page of PDF. Google's: 258 for a tile or a page, 32 for a second of audio. Pixtral: one
 for each 16² pixels of 1,024². Qwen-VL: one for each 28² pixels, at most 1,280 by default. Others: a guess. Where fewer than five
-exchanges of a family fit a coefficient, it is that of o200k (cl100k) or of all open models together.
+exchanges of a family with tools fit `schema` and `tools`, they are those of o200k (cl100k) or of all open models together;
+Gemini's are of four. gpt-oss has a `base` set by hand, with all recorded traffic in view.
 """
 
 _LETTERS, _SPACE, _MARK, _DIGIT, _LEAD2, _LEAD3, _LEAD4, _CONTINUED = 2, 4, 4, 7, 3, 6, 7, 1
