@@ -199,6 +199,7 @@ def slowest(store: Sqlite) -> dict[str, float]:
         "top 100 customers of a week": lambda: store.usage(
             UsageQuery(Scope.END_USER, "2026-01-10", "2026-01-16", by="value", limit=100)
         ),
+        "days of all customers": lambda: store.usage(UsageQuery(Scope.END_USER, by="day")),
         "counters of teams": lambda: store.totals(Scope.TEAM),
         "counters of keys": lambda: store.totals(Scope.KEY),
         "newest logs": lambda: store.logs(LogFilter(), 50),
