@@ -21,7 +21,7 @@ SUMS = ("requests", "failed", "input_tokens", "output_tokens", "spend")
 SUMMED = ", ".join(f"sum({name})" for name in SUMS)
 ADD = (
     "INSERT INTO rollups (scope, value, day, requests, failed, input_tokens, output_tokens, spend) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, value, day) DO UPDATE SET "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, day, value) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
 )
 SPENT = "UPDATE entities SET spend = spend + ? WHERE kind = ? AND id = ?"
@@ -113,8 +113,9 @@ def usage(connection: sqlite3.Connection, query: UsageQuery) -> list[Rollup]:
     among = f"AND value IN ({', '.join('?' * len(values))})" if values else "AND value != ''"
     if query.by == "day" and not values:
         among = f"AND value = '{ALL}'"
+    source = "rollups INDEXED BY rollups_value" if values else "rollups"
     rows = connection.execute(
-        f"SELECT {day}, {value}, {SUMMED} FROM rollups WHERE scope = ? AND day BETWEEN ? AND ? {among} {end} LIMIT ?",  # noqa: S608  # own names
+        f"SELECT {day}, {value}, {SUMMED} FROM {source} WHERE scope = ? AND day BETWEEN ? AND ? {among} {end} LIMIT ?",  # noqa: S608  # own names
         [query.scope.value, query.first, query.last, *values, query.limit],
     )
     return [Rollup(*row) for row in rows]
