@@ -74,8 +74,8 @@ def _summed(rows: Iterable[SpendRow]) -> Sums:
             if value:
                 known = sums.setdefault((scope.value, value, day), [0, 0, 0, 0, 0])
                 _grow(known, amounts)
-    for (scope, _, day), amounts in list(sums.items()):
-        _grow(sums.setdefault((scope, ALL, day), [0, 0, 0, 0, 0]), amounts)
+    for (name, _, day), known in list(sums.items()):
+        _grow(sums.setdefault((name, ALL, day), [0, 0, 0, 0, 0]), known)
     return sums
 
 
