@@ -171,7 +171,8 @@ class UsageQuery(NamedTuple):
     """Which sums: of a scope, from a day to a day, both included, of these values (none: all).
 
     `by` says what there is one sum for: a day and value, a day, or a value. Sums by value come highest spend first,
-    the others in the order of days; `limit` of them at most.
+    the others in the order of days; `limit` of them at most. A row with two tags counts in both, and twice in a day's
+    sum over all tags.
     """
 
     scope: Scope

@@ -14,6 +14,10 @@ from engine.storing import StoreError
 
 BUSY = 10.0
 """Seconds to wait for another process's transaction."""
+CACHE = 32 * 1024 * 1024
+"""Bytes of pages that a connection keeps in memory at most."""
+LOG = 64 * 1024 * 1024
+"""Bytes that the file's write-ahead log keeps once it is written back; a large fold may need more."""
 OLDEST = (3, 37, 0)
 """The first SQLite with strict tables."""
 
@@ -50,6 +54,8 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys = ON")
     # A journal lets go of what is folded: that must be on the disk by then.
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{CACHE // 1024}")
+    connection.execute(f"PRAGMA journal_size_limit = {LOG}")
     return connection
 
 

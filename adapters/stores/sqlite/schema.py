@@ -55,13 +55,14 @@ SPEND_LOGS = (
     "CREATE INDEX spend_logs_end_user ON spend_logs (end_user, start_time)",
     "CREATE INDEX spend_logs_request ON spend_logs (request_id)",
 )
+# By day first: folds and pages are about few days, whose rows so lie together.
 ROLLUPS = (
     """CREATE TABLE rollups (
         scope TEXT NOT NULL, value TEXT NOT NULL, day TEXT NOT NULL, requests INTEGER NOT NULL,
         failed INTEGER NOT NULL, input_tokens INTEGER NOT NULL, output_tokens INTEGER NOT NULL,
-        spend INTEGER NOT NULL, PRIMARY KEY (scope, value, day)
+        spend INTEGER NOT NULL, PRIMARY KEY (scope, day, value)
     ) STRICT, WITHOUT ROWID""",
-    "CREATE INDEX rollups_day ON rollups (scope, day)",
+    "CREATE INDEX rollups_value ON rollups (scope, value, day)",
     """CREATE TABLE positions (
         journal TEXT PRIMARY KEY, segment INTEGER NOT NULL, reached INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID""",

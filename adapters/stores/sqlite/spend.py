@@ -21,7 +21,7 @@ SUMS = ("requests", "failed", "input_tokens", "output_tokens", "spend")
 SUMMED = ", ".join(f"sum({name})" for name in SUMS)
 ADD = (
     "INSERT INTO rollups (scope, value, day, requests, failed, input_tokens, output_tokens, spend) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, value, day) DO UPDATE SET "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, day, value) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
 )
 SPENT = "UPDATE entities SET spend = spend + ? WHERE kind = ? AND id = ?"
@@ -35,6 +35,8 @@ KINDS = {
 """The entities that spend is added to."""
 BOUNDS = {"first": "start_time >= ?", "last": "start_time <= ?", "min_spend": "spend >= ?", "max_spend": "spend <= ?"}
 LARGEST_PAGE = 1000
+ALL = ""
+"""The value of a day's sum over all values of a scope, kept so that a day costs one row however many callers it has."""
 
 Sums = dict[tuple[str, str, str], list[int]]
 
@@ -46,7 +48,7 @@ def add(connection: sqlite3.Connection, rows: Sequence[SpendRow]) -> None:
     sums = _summed(written)
     connection.executemany(ADD, ((*where, *amounts) for where, amounts in sums.items()))
     spent = ((amounts[-1], KINDS[Scope(scope)], value) for (scope, value, _), amounts in sums.items() if scope in KINDS)
-    connection.executemany(SPENT, ((amount, kind.value, value) for amount, kind, value in spent if amount))
+    connection.executemany(SPENT, ((amount, kind.value, value) for amount, kind, value in spent if amount and value))
 
 
 def _cleaned(row: SpendRow) -> SpendRow:
@@ -71,9 +73,15 @@ def _summed(rows: Iterable[SpendRow]) -> Sums:
         for scope, value in _scopes(row):
             if value:
                 known = sums.setdefault((scope.value, value, day), [0, 0, 0, 0, 0])
-                for index, amount in enumerate(amounts):
-                    known[index] += amount
+                _grow(known, amounts)
+    for (name, _, day), known in list(sums.items()):
+        _grow(sums.setdefault((name, ALL, day), [0, 0, 0, 0, 0]), known)
     return sums
+
+
+def _grow(sums: list[int], amounts: Sequence[int]) -> None:
+    for index, amount in enumerate(amounts):
+        sums[index] += amount
 
 
 def _scopes(row: SpendRow) -> Iterator[tuple[Scope, str]]:
@@ -102,9 +110,12 @@ def usage(connection: sqlite3.Connection, query: UsageQuery) -> list[Rollup]:
         "value": ("''", "value", "GROUP BY value ORDER BY sum(spend) DESC, value"),
     }[query.by]
     values = [clean(one) for one in query.values]
-    among = f"AND value IN ({', '.join('?' * len(values))})" if values else ""
+    among = f"AND value IN ({', '.join('?' * len(values))})" if values else "AND value != ''"
+    if query.by == "day" and not values:
+        among = f"AND value = '{ALL}'"
+    source = "rollups INDEXED BY rollups_value" if values else "rollups"
     rows = connection.execute(
-        f"SELECT {day}, {value}, {SUMMED} FROM rollups WHERE scope = ? AND day BETWEEN ? AND ? {among} {end} LIMIT ?",  # noqa: S608  # own names
+        f"SELECT {day}, {value}, {SUMMED} FROM {source} WHERE scope = ? AND day BETWEEN ? AND ? {among} {end} LIMIT ?",  # noqa: S608  # own names
         [query.scope.value, query.first, query.last, *values, query.limit],
     )
     return [Rollup(*row) for row in rows]
@@ -113,7 +124,7 @@ def usage(connection: sqlite3.Connection, query: UsageQuery) -> list[Rollup]:
 def totals(connection: sqlite3.Connection, scope: Scope) -> dict[str, Rollup]:
     """Return the sum over all days of every value."""
     rows = connection.execute(
-        f"SELECT '', value, {SUMMED} FROM rollups WHERE scope = ? GROUP BY value",  # noqa: S608  # own names
+        f"SELECT '', value, {SUMMED} FROM rollups WHERE scope = ? AND value != '' GROUP BY value",  # noqa: S608  # own names
         (scope.value,),
     )
     return {row[1]: Rollup(*row) for row in rows}

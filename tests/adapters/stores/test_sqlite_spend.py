@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 import time
 from collections import Counter
@@ -188,8 +189,8 @@ def test_half_a_character_does_not_stop_a_fold(store):
     assert set(store.totals(Scope.TAG)) == {"?", "x"}
 
 
-def slowest(store: Sqlite) -> dict[str, float]:
-    """Ask for each kind of page five times; return the slowest of each in seconds."""
+def timed(store: Sqlite) -> dict[str, float]:
+    """Ask for each kind of page five times; return the median of each in seconds."""
     asked = {
         "all days of a model's month": lambda: store.usage(UsageQuery(Scope.MODEL, "2026-01-01", "2026-01-31")),
         "days of all teams": lambda: store.usage(UsageQuery(Scope.TEAM, by="day")),
@@ -199,6 +200,7 @@ def slowest(store: Sqlite) -> dict[str, float]:
         "top 100 customers of a week": lambda: store.usage(
             UsageQuery(Scope.END_USER, "2026-01-10", "2026-01-16", by="value", limit=100)
         ),
+        "days of all customers": lambda: store.usage(UsageQuery(Scope.END_USER, by="day")),
         "counters of teams": lambda: store.totals(Scope.TEAM),
         "counters of keys": lambda: store.totals(Scope.KEY),
         "newest logs": lambda: store.logs(LogFilter(), 50),
@@ -215,7 +217,7 @@ def slowest(store: Sqlite) -> dict[str, float]:
             begin = time.perf_counter()
             assert ask()
             times.append(time.perf_counter() - begin)
-        taken[name] = max(times)
+        taken[name] = statistics.median(times)
     return taken
 
 
@@ -234,7 +236,7 @@ def told(calls: int, seconds: float, taken: dict[str, float]) -> None:
 
 def test_pages_over_20_000_calls_are_fast(store):
     seconds = build(store, 20_000, 1000)
-    taken = slowest(store)
+    taken = timed(store)
     told(20_000, seconds, taken)
     assert max(taken.values()) <= SLOWEST
 
@@ -242,7 +244,7 @@ def test_pages_over_20_000_calls_are_fast(store):
 @pytest.mark.soak
 def test_pages_over_a_million_calls_are_fast(store, tmp_path):
     seconds = build(store, 1_000_000, 5000)
-    taken = slowest(store)
+    taken = timed(store)
     told(1_000_000, seconds, taken)
     print(f"{(tmp_path / 'store.sqlite').stat().st_size / 1e6:.0f} MB")
     assert sum(one.requests for one in store.usage(UsageQuery(Scope.MODEL, by="day"))) == 1_000_000
