@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.allowances import Allowance
     from engine.body import Members
     from engine.contracts import Dialect, Hold, Source, TextGuard
     from engine.decision import Decision
@@ -119,6 +120,7 @@ class Caller:
         "access",
         "alias",
         "aliases",
+        "allowances",
         "allowed_tags",
         "blocked",
         "expires",
@@ -151,6 +153,8 @@ class Caller:
         self.team_models: tuple[str, ...] = ()
         self.access: tuple[Policy, ...] = ()
         """The model lists of key and team, compiled (`engine/grants.py`)."""
+        self.allowances: tuple[Allowance, ...] = ()
+        """What key, user, team, membership and organization may use, compiled (`engine/allowances.py`)."""
         self.aliases: Mapping[str, str] = {}
         self.tags: tuple[str, ...] = ()
         self.allowed_tags: tuple[str, ...] = ()

@@ -16,27 +16,60 @@ class Unit(enum.StrEnum):
     USD = "usd"
     REQUESTS = "requests"
     TOKENS = "tokens"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
     PARALLEL = "parallel"
 
 
+class Scope(enum.StrEnum):
+    """Whose a counter is, by the words of LiteLLM's headers and refusals."""
+
+    KEY = "api_key"
+    USER = "user"
+    TEAM = "team"
+    MEMBER = "team_member"
+    ORGANIZATION = "organization"
+    END_USER = "end_user"
+    TAG = "tag"
+    KEY_MODEL = "model_per_key"
+    TEAM_MODEL = "model_per_team"
+    ORGANIZATION_MODEL = "model_per_organization"
+    MODEL = "model"
+    GLOBAL = "global"
+    PROVIDER = "provider"
+    DEPLOYMENT = "deployment"
+    POLICY = "policy"
+
+
+class Subject(NamedTuple):
+    """Whose a counter is: the key's hash, the team's id, the policy's name; `detail` says what else tells it apart."""
+
+    scope: Scope
+    id: str
+    detail: str = ""
+
+
 class Counter:
-    """One limit as it is in force, made at load: `limit` is in the unit, `name` is what a refusal says.
+    """One limit as it is in force, made at load: `limit` and `soft`, after which to warn, are in the unit.
 
     `id` outlives a change of the limit, the name and the algorithm; a policy's `values` tell its counters apart (the
-    key, the model). Raises ValueError for a limit below 0.
+    key, the model). `subject` is what a refusal and headers speak of. Raises ValueError for a limit below 0.
     """
 
-    __slots__ = ("algorithm", "id", "limit", "name", "unit", "window")
+    __slots__ = ("algorithm", "id", "limit", "name", "soft", "subject", "unit", "window")
 
-    def __init__(  # the parts of the id, then what may change under it
-        self, policy: str, unit: Unit, window: Window, limit: int, values: Sequence[str] = (), name: str = ""
-    ) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of the id, then what may change under it
+        self, policy: str, unit: Unit, window: Window, limit: int, values: Sequence[str] = (), name: str = "",
+        subject: Subject | None = None, soft: int | None = None,
+    ) -> None:  # fmt: skip
         if limit < 0:
             raise ValueError(f"`{policy}`: a limit is not below 0, as {limit} is")
         self.id = counter_id(policy, unit, window.kind, values)
         self.name = name or policy
+        self.subject = subject or Subject(Scope.POLICY, self.name)
         self.unit = unit
         self.limit = limit
+        self.soft = soft
         self.window = window
         self.algorithm = window.algorithm
 
