@@ -13,10 +13,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engine import windows
-from engine.claims import Counter, Scope, Subject, Unit
+from engine.claims import NANO, UNLIMITED, Counter, Scope, Subject, Unit
 from engine.windows import LEASE, TOTAL, Window
 
-NANO = 1_000_000_000
 MINUTE = windows.rate("1m")
 OF_MODELS = {
     Scope.KEY: Scope.KEY_MODEL,
@@ -89,10 +88,6 @@ def _counters(subject: Subject, said: Mapping[str, Any], terms: Terms) -> list[C
     return found
 
 
-UNLIMITED = 2**62
-"""The limit of a counter that only warns."""
-
-
 def counter(subject: Subject, unit: Unit, window: Window, limit: int, soft: int | None = None) -> Counter:
     """Make the counter of a subject; what is of one model has a counter of its own."""
     values = (subject.id, subject.detail) if subject.detail else (subject.id,)
@@ -107,7 +102,11 @@ def budget_window(duration: str, zone: str) -> Window:
 
 def nano(field: str, dollars: Any) -> int:
     """Return an amount of USD in nano-dollars; raises ValueError."""
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float | Decimal) or not 0 <= dollars < UNLIMITED / NANO:
+    if (
+        isinstance(dollars, bool)
+        or not isinstance(dollars, int | float | Decimal)
+        or not 0 <= dollars < UNLIMITED / NANO
+    ):
         raise ValueError(f"`{field}`: `{dollars}` is no amount of USD")
     return int((Decimal(str(dollars)) * NANO).to_integral_value(ROUND_HALF_UP))
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.allowances import Allowance
     from engine.body import Members
+    from engine.claims import Counter
     from engine.contracts import Dialect, Hold, Source, TextGuard
     from engine.decision import Decision
     from engine.errors import GatewayError
@@ -220,6 +221,8 @@ class Call:
         "body_size",
         "caller",
         "candidates",
+        "counted",
+        "counters",
         "decision",
         "deployment",
         "error",
@@ -278,6 +281,10 @@ class Call:
         self.group: ModelGroup | None = None
         self.candidates: tuple[Deployment, ...] = ()
         """The deployments of the group that policies leave; empty: all of them."""
+        self.counters: tuple[Counter, ...] = ()
+        """What policies count this call in, beside what its caller may use."""
+        self.counted = False
+        """Whether an attempt has counted this call as a request."""
         self.route_reason = ""
         self.decision: Decision | None = None
         self.deployment: Deployment | None = None

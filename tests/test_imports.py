@@ -24,6 +24,7 @@ PORTS = frozenset(
         "frames",
         "globs",
         "holdback",
+        "limit",
         "outbound",
         "places",
         "policy",
