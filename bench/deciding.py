@@ -13,6 +13,7 @@ import timeit
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from adapters.counters.memory import Memory
 from bench import policies
 from bench.shapes import MODEL, SHAPES
 from engine import body
@@ -71,7 +72,7 @@ def _snapshot(write: Callable[[Path], Path], registry: Extensions) -> Snapshot:
 
 def _measure(snapshot: Snapshot, registry: Extensions, data: bytes) -> tuple[float, float]:
     """Return microseconds of deciding and of all that policies add, records included."""
-    recorder = Recorder(Ledger(), Metrics(), Receiver(), time.monotonic)
+    recorder = Recorder(Ledger(Memory(SystemClock()), SystemClock()), Metrics(), Receiver(), time.monotonic)
     route = Route("/chat/completions", "chat", registry.dialect("openai"))
     caller = Caller("k" * 64)
     caller.team, caller.alias = "team-1", "bench-1"

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from engine.call import Call, Caller, Usage
+from engine.end_user import end_user
 from engine.expr.runtime import ERRORS
 from engine.expr.values import LimitError, Timestamp
 from engine.prompts import decoded
@@ -201,9 +202,7 @@ def _llm_request(call: Call, needs: Needs) -> dict[str, Any]:
 
 def _end_user(call: Call, needs: Needs) -> str:
     del needs
-    raw = call.members.get("user")
-    said = _decode(raw) if raw is not None and raw != NULL else ""
-    return said if isinstance(said, str) else ""
+    return end_user(call)
 
 
 def _now(call: Call, needs: Needs) -> Timestamp:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.allowances import Allowance
+    from engine.amounts import Wanted
     from engine.body import Members
     from engine.claims import Counter
     from engine.contracts import Dialect, Hold, Source, TextGuard
@@ -124,6 +125,7 @@ class Caller:
         "allowances",
         "allowed_tags",
         "blocked",
+        "counters",
         "expires",
         "granted",
         "key_hash",
@@ -164,6 +166,8 @@ class Caller:
         self.expires: float | None = None
         self.blocked = False
         self.team_blocked = False
+        self.counters: dict[tuple[int, str], tuple[Counter, ...]] = {}
+        """What this caller's calls are counted in, by (snapshot revision, model); see engine/counting.py."""
         self.granted: dict[tuple[int, str], bool] = {}
         """Answers already given for this caller, by (snapshot revision, group); see engine/access.py."""
         self.view: dict[str, Any] | None = None
@@ -206,6 +210,29 @@ class Route:
         return f"<Route {self.path} {self.task}>"
 
 
+class Account:
+    """What a call has to do with the ledger.
+
+    `hold` is what its last attempt was granted, `open` until that is settled or given back, `wanted` what it was granted for
+    where anything of it is counted; `shortest` the output limit that the upstream is sent instead of the client's, for what
+    remains pays for no more. `counted` once an attempt has counted as a request, `written` once the spend row is.
+    """
+
+    __slots__ = ("answer_id", "counted", "end_user", "hold", "open", "shortest", "wanted", "written")
+
+    def __init__(self) -> None:
+        self.hold: Hold | None = None
+        self.open = self.counted = self.written = False
+        self.wanted: Wanted | None = None
+        self.shortest: int | None = None
+        self.end_user = ""
+        self.answer_id = ""
+        """The id in the answer's body."""
+
+    def __repr__(self) -> str:
+        return f"<Account {self.hold} open={self.open}>"
+
+
 class Call:
     """One client request, from its arrival to its last byte.
 
@@ -215,13 +242,13 @@ class Call:
     """
 
     __slots__ = (
+        "account",
         "address",
         "arrived",
         "attempt",
         "body_size",
         "caller",
         "candidates",
-        "counted",
         "counters",
         "decision",
         "deployment",
@@ -231,7 +258,6 @@ class Call:
         "group",
         "guards",
         "headers",
-        "hold",
         "id",
         "legible",
         "members",
@@ -283,12 +309,10 @@ class Call:
         """The deployments of the group that policies leave; empty: all of them."""
         self.counters: tuple[Counter, ...] = ()
         """What policies count this call in, beside what its caller may use."""
-        self.counted = False
-        """Whether an attempt has counted this call as a request."""
         self.route_reason = ""
         self.decision: Decision | None = None
         self.deployment: Deployment | None = None
-        self.hold: Hold | None = None
+        self.account = Account()
         self.guards: tuple[TextGuard, ...] = ()
         self.attempt = 0
         self.usage: Usage | None = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from engine.windows import NEVER, Window
+from engine.windows import NEVER, Algorithm, Window
 
 NANO = 1_000_000_000
 """Nano-dollars in a dollar."""
@@ -167,6 +167,26 @@ class Overrun(NamedTuple):
 
     counter: Counter
     amount: int
+
+
+def spread(claims: Sequence[Claim], amounts: Mapping[bytes, int]) -> tuple[list[int], list[Overrun]]:
+    """Divide each counter's amount among its claims: the first are filled first, the last takes what is over.
+
+    What is not named was used as claimed. Calls that run overrun nothing.
+    """
+    rest = {counter.id: max(0, amounts[counter.id]) for counter, _ in claims if counter.id in amounts}
+    last = {counter.id: place for place, (counter, _) in enumerate(claims)}
+    actuals, overruns = [], []
+    for place, (counter, amount) in enumerate(claims):
+        if counter.id not in rest:
+            actuals.append(amount)
+            continue
+        actual = rest[counter.id] if last[counter.id] == place else min(amount, rest[counter.id])
+        rest[counter.id] -= actual
+        actuals.append(actual)
+        if actual > amount and counter.algorithm is not Algorithm.LEASE:
+            overruns.append(Overrun(counter, actual - amount))
+    return actuals, overruns
 
 
 class Counters(Protocol):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from engine.contracts import Deps, Dialect, Provider, Sink
+from engine.contracts import Clock, Counters, Deps, Dialect, Provider, Sink
 from engine.policy import Policy
 
 SHOWN = 20
@@ -59,6 +59,11 @@ class Extensions:
         """Make a record sink."""
         sink: Sink = _find("sinks", name)(settings)
         return sink
+
+    def counters(self, name: str, clock: Clock) -> Counters:
+        """Make the place where counters live."""
+        counters: Counters = _find("counters", name)(clock)
+        return counters
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -64,7 +64,7 @@ def deployment_head(deployment_id: str, api_base: str, group: str) -> bytes:
 
 
 def answer_head(call: Call, upstream: Sequence[tuple[bytes, bytes]], spent: int, now: float) -> bytes:
-    """Write the header lines of an answer; `spent` is the key's spend before this call, in nano-dollars."""
+    """Write the header lines of an answer; `spent` is the key's spend, in nano-dollars."""
     return _own_head(call, spent, now) + provider_lines(upstream)
 
 
@@ -85,7 +85,7 @@ def _own_head(call: Call, spent: int, now: float) -> bytes:
     cost = usage.cost if usage is not None else None
     micros = int((now - call.arrived) * 1_000_000)
     own = max(0, micros - int(call.upstream_seconds * 1_000_000))
-    dollars, nano = divmod(spent + (cost or 0), NANO)
+    dollars, nano = divmod(spent, NANO)
     head = _ANSWER % (
         deployment.head if deployment is not None else b"", name, call.snapshot.head, _told(call), name, dollars, nano,
         micros // 1000, micros % 1000, own // 1000, own % 1000, max(0, call.attempt - 1),

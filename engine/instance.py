@@ -65,13 +65,14 @@ class Instance:
         built = settled.build(self.registry, self.prices)
         self.snapshot = built.snapshot
         self.identity = Identity(Directory(settled.spec.general.master_key, built.callers), clock.time)
-        self.ledger = Ledger()
+        self.ledger = Ledger(self.registry.counters("memory", clock), clock)
+        self.ledger.callers = self.identity.known
         self.receiver = Receiver()
         sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})
         self.recorder = Recorder(self.ledger, self.metrics, self.receiver, clock.monotonic, (sink,))
         self.gateway = Gateway(
-            self.identity, self.receiver, Forwarder(self.ledger, chance, clock.monotonic), self.recorder,
-            Passer(self.http, self.ledger, self.prices, chance, clock.monotonic),
+            self.identity, self.receiver, Forwarder(self.ledger, chance, clock), self.recorder,
+            Passer(self.http, self.ledger, self.prices, chance, clock),
         )  # fmt: skip
         self.inference = Inference(self.gateway, self.registry, lambda: self.snapshot, clock)
         self.reloader = Reloader(settled.sources, settled.spec.files, self._apply, self.metrics)
@@ -88,6 +89,7 @@ class Instance:
         for name, run in (
             ("transport", self.http.run),
             ("records", self.recorder.run),
+            ("ledger", self.ledger.run),
             ("limits", self.limits.run),
             ("loop", self._watch_loop),
         ):

@@ -19,6 +19,7 @@ PORTS = frozenset(
         "call",
         "claims",
         "contracts",
+        "end_user",
         "errors",
         "expr",
         "frames",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from engine.claims import spread
 from engine.contracts import Claim, Clock, Count, Counter, Hold, HoldId, Overrun, Refused
 from engine.tallies import Bucket, Sliding, Tally
 from engine.windows import NEVER, SECOND, Algorithm
@@ -325,34 +326,17 @@ class Memory:
         if grant is None:
             return ()
         grant.estimated = False
-        actuals, overruns = _spread(grant.claims, amounts)
+        actuals, overruns = spread(grant.claims, amounts)
         for (_, amount), part, actual in zip(grant.claims, grant.parts, actuals, strict=True):
             part.amend(amount, actual)
         return overruns
 
 
 def _settle_slices(grant: Grant, amounts: Mapping[bytes, int]) -> Sequence[Overrun]:
-    actuals, overruns = _spread(grant.claims, amounts)
+    actuals, overruns = spread(grant.claims, amounts)
     for (_, amount), part, actual in zip(grant.claims, grant.parts, actuals, strict=True):
         part.settle(amount, actual)
     return overruns
-
-
-def _spread(claims: Sequence[Claim], amounts: Mapping[bytes, int]) -> tuple[list[int], list[Overrun]]:
-    """Divide each counter's amount among its claims: the first are filled first, the last takes what is over."""
-    rest = {counter.id: max(0, amounts[counter.id]) for counter, _ in claims if counter.id in amounts}
-    last = {counter.id: place for place, (counter, _) in enumerate(claims)}
-    actuals, overruns = [], []
-    for place, (counter, amount) in enumerate(claims):
-        if counter.id not in rest:
-            actuals.append(amount)
-            continue
-        actual = rest[counter.id] if last[counter.id] == place else min(amount, rest[counter.id])
-        rest[counter.id] -= actual
-        actuals.append(actual)
-        if actual > amount and counter.algorithm is not ONE_PLACE:
-            overruns.append(Overrun(counter, actual - amount))
-    return actuals, overruns
 
 
 def _give_back(claims: Sequence[Claim], parts: Sequence[Tally]) -> None:

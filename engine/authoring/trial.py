@@ -184,12 +184,14 @@ def tried(stage: Stage, asked: Asked) -> Trial:
     fresh = copy.copy(stage.snapshot)
     fresh.policies = PolicySet(stage.snapshot.policies.policies, stage.snapshot.policies.index)
     stage.scene.begin(asked.upstream)
-    clock, ledger, receiver = Fixed(asked.clock), Ledger(), Receiver()
+    clock, receiver = Fixed(asked.clock), Receiver()
+    ledger = Ledger(stage.registry.counters("memory", clock), clock)
     callers = (*stage.callers, asked.caller) if asked.caller is not None else stage.callers
     identity = Identity(Directory(stage.spec.general.master_key, callers), clock.time)
+    ledger.callers = identity.known
     witness = Witness(ledger, receiver)
-    passer = Passer(StagedHttp(stage.scene), ledger, stage.prices, _First(), clock.monotonic)
-    gateway = Gateway(identity, receiver, Forwarder(ledger, _First(), clock.monotonic), witness, passer)
+    passer = Passer(StagedHttp(stage.scene), ledger, stage.prices, _First(), clock)
+    gateway = Gateway(identity, receiver, Forwarder(ledger, _First(), clock), witness, passer)
     inference = Inference(gateway, stage.registry, lambda: fresh, clock, iter((asked.call_id,)))
     client = Client(asked)
     found = inference.match(asked.method, asked.target)

@@ -9,6 +9,8 @@ import orjson
 
 from engine.call import Call
 from engine.contracts import (
+    Clock,
+    Counters,
     Dialect,
     Endpoint,
     HttpRequest,
@@ -72,6 +74,10 @@ class StagedRegistry:
         """Make a record sink."""
         return self._real.sink(name, settings)
 
+    def counters(self, name: str, clock: Clock) -> Counters:
+        """Make the place where counters live."""
+        return self._real.counters(name, clock)
+
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""
         return self._real.kind(name)
@@ -99,6 +105,8 @@ class _Endpoint:
         self.drops = real.drops
         self.renames = real.renames
         self.secrets = real.secrets
+        self.input_tokens = real.input_tokens
+        self.meter = real.meter
 
     def offer(self, call: Call, query: str) -> HttpRequest | None:
         del call, query
