@@ -23,6 +23,8 @@ OF_MODELS = {
     Scope.ORGANIZATION: Scope.ORGANIZATION_MODEL,
 }
 """Whose counters are those of one model."""
+UNNAMED = frozenset({Scope.KEY, Scope.KEY_MODEL, Scope.GLOBAL})
+"""Whose counters are named without whose they are: that is the caller itself."""
 NAMES = (
     "max_budget", "soft_budget", "budget_duration", "rpm_limit", "tpm_limit", "max_parallel_requests", "model_max_budget",
     "model_rpm_limit", "model_tpm_limit",
@@ -91,7 +93,9 @@ def _counters(subject: Subject, said: Mapping[str, Any], terms: Terms) -> list[C
 def counter(subject: Subject, unit: Unit, window: Window, limit: int, soft: int | None = None) -> Counter:
     """Make the counter of a subject; what is of one model has a counter of its own."""
     values = (subject.id, subject.detail) if subject.detail else (subject.id,)
-    return Counter(f"litellm/{subject.scope}", unit, window, limit, values, subject.id, subject, soft)
+    whose = () if subject.scope in UNNAMED else (subject.id,)
+    name = ":".join((subject.scope, *whose, *values[1:]))
+    return Counter(f"litellm/{subject.scope}", unit, window, limit, values, name, subject, soft)
 
 
 @lru_cache(maxsize=1024)

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import orjson
 from msgspec import Raw
 
+from engine import quotas
+from engine.amounts import LENGTHS, number
 from engine.call import Caller
 from engine.callers import callers_of
 from engine.config.builtin import built_in
@@ -185,6 +187,8 @@ class Builder:
         deployment.price = self._price(spec, provider_name, model)
         deployment.mode = spec.info.mode or (deployment.price.mode if deployment.price is not None else "")
         deployment.defaults, deployment.forced = _defaults(params)
+        deployment.output_default, deployment.output_forced = map(_length, (deployment.defaults, deployment.forced))
+        deployment.counters = quotas.deployment(self.spec, params, spec.id, provider_name)
         dropping = self.spec.litellm.drop_params if params.drop_params is None else params.drop_params
         kept = frozenset(params.allowed_openai_params)
         unsupported = endpoint.unsupported - kept if dropping else frozenset()
@@ -238,6 +242,14 @@ def _settings(spec: ConfigSpec, groups: list[ModelGroup]) -> Settings:
         key_header=(general.litellm_key_header_name or "").lower(),
         retries=1 if retries is None else retries,
         moderation_model=next(iter(moderators), Settings().moderation_model),
+        user_header=(general.user_header_name or "").lower(),
+        budget_status=general.budget_exceeded_status_code,
+        terms=quotas.terms(spec),
+        everywhere=quotas.everywhere(spec),
+        models=quotas.models(spec),
+        tags=quotas.tags(spec),
+        trusts_tags=bool(router.enable_tag_filtering),
+        parallel=general.max_parallel_requests,
     )
 
 
@@ -265,6 +277,12 @@ def _defaults(params: LitellmParams) -> tuple[tuple[tuple[str, Raw], ...], tuple
     forced = extra if isinstance(extra, Mapping) else {}
     plain = {name: value for name, value in params.defaults.items() if name != "extra_body"}
     return tuple((n, _raw(v)) for n, v in plain.items()), tuple((str(n), _raw(v)) for n, v in forced.items())
+
+
+def _length(members: tuple[tuple[str, Raw], ...]) -> int | None:
+    """Return how long members let an answer be."""
+    found = [number(value) for name, value in members if name in LENGTHS]
+    return max((length for length in found if length is not None), default=None)
 
 
 def _raw(value: Any) -> Raw:

@@ -47,7 +47,9 @@ def counters_of(call: Call, customers: Customers) -> tuple[Counter, ...]:
     if call.account.end_user and (customer := customers(call.account.end_user)) is not None:
         if customer.blocked:
             raise PolicyError(
-                400, "user_blocked", f"user blocked from making LLM API calls: `{call.account.end_user}`; ask an administrator"
+                400,
+                "user_blocked",
+                f"user blocked from making LLM API calls: `{call.account.end_user}`; ask an administrator",
             )
         found += tuple(customer.allowance.counters(call.model))
     return found

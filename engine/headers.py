@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine import __version__
-from engine.call import Answered, Call
+from engine.call import Account, Answered, Call
+from engine.claims import NANO, UNLIMITED, Counter, Scope, Unit
 
 DROPPED = frozenset(
     {
@@ -32,7 +33,27 @@ DROPPED = frozenset(
     }
 )
 """What an upstream says of its own connection, or to browsers; it ends here."""
-NANO = 1_000_000_000
+KINDS = {
+    Unit.REQUESTS: "requests",
+    Unit.TOKENS: "tokens",
+    Unit.INPUT_TOKENS: "tokens",
+    Unit.OUTPUT_TOKENS: "tokens",
+    Unit.PARALLEL: "max_parallel_requests",
+}
+SCOPES = frozenset(
+    {
+        Scope.KEY,
+        Scope.USER,
+        Scope.TEAM,
+        Scope.MEMBER,
+        Scope.ORGANIZATION,
+        Scope.END_USER,
+        Scope.KEY_MODEL,
+        Scope.TEAM_MODEL,
+        Scope.ORGANIZATION_MODEL,
+    }
+)
+"""Whose limits LiteLLM's headers tell of."""
 RULES = 10
 """Rules and warnings of one call that its answer names."""
 SHOWN = 500
@@ -86,11 +107,43 @@ def _own_head(call: Call, spent: int, now: float) -> bytes:
     micros = int((now - call.arrived) * 1_000_000)
     own = max(0, micros - int(call.upstream_seconds * 1_000_000))
     dollars, nano = divmod(spent, NANO)
-    head = _ANSWER % (
+    limits = limit_lines(call.account) if call.account.hold is not None else b""
+    head = limits + _ANSWER % (
         deployment.head if deployment is not None else b"", name, call.snapshot.head, _told(call), name, dollars, nano,
         micros // 1000, micros % 1000, own // 1000, own % 1000, max(0, call.attempt - 1),
     )  # fmt: skip
     return head if cost is None else head + b"x-litellm-response-cost: %d.%09d\r\n" % divmod(cost, NANO)
+
+
+def limit_lines(account: Account) -> bytes:
+    """Write what is left of the limits that a call is counted in, after this call; and of the budget that is nearest its end."""
+    hold = account.hold
+    if hold is None or not hold.claims:
+        return b""
+    lines = []
+    least, name, rest = 2.0, "", 0
+    for (counter, _), left in zip(hold.claims, hold.left(), strict=True):
+        if counter.head is None:
+            counter.head = _limit_head(counter)
+        if counter.head:
+            lines.append(b"%b%d\r\n" % (counter.head, max(0, left)))
+        elif counter.unit is Unit.USD and counter.limit != UNLIMITED:
+            ratio = left / counter.limit if counter.limit else 0.0
+            if ratio < least:
+                least, name, rest = ratio, counter.name, max(0, left)
+    if name:
+        dollars, nano = divmod(rest, NANO)
+        lines.append(b"x-interlock-budget-remaining: %b=%d.%06d\r\n" % (_shown(name), dollars, nano // 1000))
+    return b"".join(lines)
+
+
+def _limit_head(counter: Counter) -> bytes:
+    """Compose how the lines of a counter begin, in LiteLLM's words; nothing for budgets, and for what it has no word for."""
+    kind, scope = KINDS.get(counter.unit, ""), counter.subject.scope
+    if not kind or scope not in SCOPES:
+        return b""
+    prefix = f"x-ratelimit-{scope}"
+    return line(f"{prefix}-limit-{kind}", str(counter.limit)) + f"{prefix}-remaining-{kind}: ".encode()
 
 
 def decision_head(call: Call) -> bytes:

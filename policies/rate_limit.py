@@ -51,13 +51,14 @@ class RateLimit(Policy):
         if unit is Unit.PARALLEL and fields.has("algorithm"):
             fields.fault("means nothing for `parallel`, which counts what runs: leave it out", "algorithm")
         bounds: list[Limit] = []
-        for entry in fields.each("rates"):
+        entries = fields.each("rates")
+        for entry in entries:
             amount, window = read_amount(entry, unit), _window(entry, unit, algorithm)
             if any(window is not None and window.kind == other.window.kind for other in bounds):
                 entry.fault("there is a rate of this window already: keep the smaller one")
             elif window is not None and amount is not None:
                 bounds.append(Limit(unit, window, amount, values, message=message))
-        if not fields.has("rates"):
+        if not entries:
             fields.fault("needs `rates`, such as `rates: [{limit: 100, window: 1m}]`")
         return cls(head, tuple(bounds))
 

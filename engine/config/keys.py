@@ -46,7 +46,6 @@ _ENTITY: Final[Mapping[str, Kind]] = {
 
 NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     "": {
-        "rate_limits": L,
         "guardrails": G,
         "policies": G,
         "policy_attachments": G,
@@ -72,11 +71,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "classifier_plugin": F,
     },
     "litellm_params": {
-        "rpm": L,
-        "tpm": L,
-        "max_parallel_requests": L,
-        "max_budget": L,
-        "budget_duration": L,
         "guardrails": G,
         "order": F,
         "cooldown_time": F,
@@ -86,8 +80,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "configurable_clientside_auth_params": F,
     },
     "general_settings": {
-        "max_parallel_requests": L,
-        "global_max_parallel_requests": L,
         "allow_client_side_credentials": F,
         "infer_model_from_keys": F,
         "completion_model": F,
@@ -126,7 +118,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "enforce_user_param": F,
         "enforced_params": F,
         "reject_clientside_metadata_tags": F,
-        "user_header_name": F,
         "user_header_mappings": F,
         "allowed_ips": L,
         "use_x_forwarded_for": F,
@@ -148,9 +139,7 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "use_redis_transaction_buffer": F,
         "user_api_key_cache_ttl": F,
         "user_api_key_cache_max_size": F,
-        "token_rate_limit_type": F,
         "limits_failure_policy": F,
-        "budget_exceeded_status_code": F,
         "forward_client_headers_to_llm_api": F,
         "forward_openai_org_id": F,
         "forward_llm_provider_auth_headers": F,
@@ -179,13 +168,10 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "enforce_fallback_model_access": F,
     },
     "litellm_settings": {
-        "max_budget": L,
-        "budget_duration": L,
         "max_internal_user_budget": L,
         "internal_user_budget_duration": L,
         "max_end_user_budget": L,
         "max_end_user_budget_id": L,
-        "tag_budget_config": L,
         "priority_reservation": L,
         "guardrails": G,
         "force_ipv4": F,
@@ -215,7 +201,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "key_generation_settings": F,
         "store_audit_logs": F,
         "disable_end_user_cost_tracking": F,
-        "timezone": F,
         "public_model_groups": F,
         "public_model_groups_links": F,
         "model_group_settings": F,
@@ -235,8 +220,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "alerting_params": F,
     },
     "router_settings": {
-        "provider_budget_config": L,
-        "default_max_parallel_requests": L,
         "routing_strategy_args": F,
         "retry_after": F,
         "retry_policy": F,
@@ -304,6 +287,7 @@ IN_FORCE: Final = frozenset(
         "virtual_keys",
         "keys",
         "teams",
+        "rate_limits",
     }
 )
 """The sections of the top level that do something."""

@@ -122,7 +122,7 @@ class EchoEndpoint:
 
     def input_tokens(self, call: Call) -> int | None:
         """Count the words of a request."""
-        request = {name: orjson.loads(call.members[name]) for name in _SAID & call.members.keys()}
+        request = {name: orjson.loads(bytes(call.members[name])) for name in _SAID & call.members.keys()}
         if call.route.operation == "embeddings":
             return words(request.get("input", ""))
         return sum(len(text.split()) for _, text in messages(request))

@@ -9,7 +9,6 @@ CASES = {
     "router_settings: {routing_strategy: least-busy}": ["router_settings.routing_strategy feature"],
     "router_settings: {routing_strategy: simple-shuffle, cooldown_time: 5}": ["router_settings.cooldown_time feature"],
     "guardrails: [{guardrail_name: a}]": ["guardrails guardrail"],
-    "rate_limits: {a: {rpm: 1}}": ["rate_limits limit"],
     "users: [{user_id: a, max_budget: 1, user_email: e}]": ["users feature", "users[0].max_budget limit"],
     "keys: [{key: sk-a, tpm: 1, max_budget: 0, guardrails: [g], allowed_routes: [/x]}]": [
         "keys[0].tpm limit",
@@ -19,7 +18,6 @@ CASES = {
     ],
     "litellm_settings: {virtual_keys: [{api_key: sk-a, rpm: 1}], max_budget: 1, alerting: [slack], alerting_params: {a: b}}": [
         "litellm_settings.virtual_keys[0].rpm limit",
-        "litellm_settings.max_budget limit",
         "litellm_settings.alerting feature",
         "litellm_settings.alerting_params feature",
     ],
@@ -29,12 +27,10 @@ CASES = {
         "proxy_settings.teams[0].members feature",
     ],
     "general_settings: {global_max_parallel_requests: 5, database_url: a, alerting: [slack]}": [
-        "general_settings.global_max_parallel_requests limit",
         "general_settings.database_url feature",
         "general_settings.alerting feature",
     ],
     "model_list: [{model_name: a, litellm_params: {model: a/b, rpm: 1, order: 2, guardrails: [g], weight: 1}}]": [
-        "model_list[0].litellm_params.rpm limit",
         "model_list[0].litellm_params.order feature",
         "model_list[0].litellm_params.guardrails guardrail",
     ],
@@ -65,7 +61,7 @@ def test_the_table_and_the_sections_agree():
     ("path", "kind"),
     [
         (("guardrails", 0, "api_key"), "guardrail"),
-        (("model_list", 3, "litellm_params", "rpm"), "limit"),
+        (("litellm_settings", "priority_reservation", "a"), "limit"),
         (("model_list", 3, "litellm_params", "api_key"), None),
         (("litellm_settings", "virtual_keys", 0, "api_key"), None),
         (("litellm_settings", "cache_params", "password"), "feature"),
