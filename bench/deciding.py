@@ -41,7 +41,7 @@ SETS: Mapping[str, Callable[[Path], Path]] = {
 ROUNDS = 2000
 
 
-class _Source:
+class Source:
     """A request that has arrived."""
 
     target = "/v1/chat/completions"
@@ -51,12 +51,15 @@ class _Source:
         self.headers = {"user-agent": "bench", "content-type": "application/json"}
 
     def at_hand(self) -> bytes | None:
+        """Return nothing: nobody asks."""
         return None
 
     async def read(self, limit: int) -> bytes:
+        """Fail: nobody reads."""
         raise NotImplementedError(limit)
 
     async def whole(self, limit: int) -> bytes:
+        """Fail: nobody reads."""
         raise NotImplementedError(limit)
 
 
@@ -79,7 +82,7 @@ def _measure(snapshot: Snapshot, registry: Extensions, data: bytes) -> tuple[flo
     members = body.read(data)
 
     def call() -> Call:
-        made = Call("bench-1", route, snapshot, _Source())
+        made = Call("bench-1", route, snapshot, Source())
         made.caller, made.members, made.body_size, made.time = caller, dict(members), len(data), 1.8e9
         read_members(made)
         made.model_asked, made.group = made.model, snapshot.find(made.model)

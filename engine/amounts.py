@@ -99,6 +99,11 @@ class Wanted:
         return least
 
 
+def unmeasured(*, request: bool) -> Amounts:
+    """Return what to hold of a call of which only counts matter."""
+    return [None, 1 if request else None, 0, 0, 0, 1]
+
+
 def wanted(call: Call, deployment: Deployment, learned: Learned) -> Wanted:
     """Say what an attempt at a deployment wants."""
     operation, price = call.route.operation, deployment.price

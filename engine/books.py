@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Raw
 
-from engine.call import Call, Usage
+from engine.call import Call
 from engine.claims import Claim, Hold
 from engine.errors import InternalError
 from engine.journal import Journal
@@ -51,34 +51,29 @@ class Books:
         journal = self._journal
         return None if journal is None or journal.healthy else _unavailable(journal)
 
-    def held(self, call: Call, hold: Hold, claims: Sequence[Claim], until: Sequence[int]) -> InternalError | None:
+    def held(self, call: Call, hold: Hold, parts: list[Part]) -> InternalError | None:
         """Write what was granted, and what to record of the call should nothing more be heard of it."""
         journal = self._journal
         if journal is None:
             return None
-        wanted = call.account.wanted
-        usage = Usage(wanted.input, wanted.held) if wanted is not None else None
-        if usage is not None and wanted is not None:
-            usage.cost = wanted.cost(wanted.held)
-        row = self._row(call, usage, 0.0, ESTIMATED)
-        record = Held(call.id, hold.id.attempt, parts(claims, until), row)
-        entry = journal.append(encode(record), kept=False)
-        return None if journal.write_now(entry) else _unavailable(journal)
+        account = call.account
+        row = account.row = self._row(call)
+        wanted = account.wanted
+        if wanted is not None:
+            row.prompt_tokens, row.completion_tokens, row.spend = wanted.input, wanted.held, wanted.cost(wanted.held)
+        row.metadata = ESTIMATED
+        written = journal.record(encode(Held(call.id, hold.id.attempt, parts, row)), kept=False)
+        return None if written else _unavailable(journal)
 
-    def settled(self, call: Call, hold: Hold | None, amounts: Sequence[Part], duration: float, *, final: bool) -> None:
+    def settled(self, call: Call, hold: Hold | None, parts: list[Part], duration: float, *, final: bool) -> None:
         """Write what was used; a `final` one with the call's row."""
         journal = self._journal
         if journal is None:
             return
-        usage = call.usage
-        row = (
-            self._row(call, usage, duration, ESTIMATED if usage is not None and usage.estimated else "{}")
-            if final
-            else None
-        )
         # What was never granted has an attempt of its own: no record is of two.
         attempt = hold.id.attempt if hold is not None else call.attempt + 1
-        journal.write_now(journal.append(encode(Settled(call.id, attempt, list(amounts), row))))
+        row = self._ended(call, duration) if final else None
+        journal.record(encode(Settled(call.id, attempt, parts, row)))
 
     def released(self, hold: Hold) -> None:
         """Write that a hold was given back; nothing waits for it."""
@@ -88,18 +83,32 @@ class Books:
     def reset(self, counter: bytes) -> None:
         """Write that a counter began anew."""
         if self._journal is not None:
-            self._journal.write_now(self._journal.append(encode(Reset(counter))))
+            self._journal.record(encode(Reset(counter)))
 
-    def _row(self, call: Call, usage: Usage | None, duration: float, metadata: str) -> Row:
-        failed = call.error is not None or call.status >= 400
-        first = call.time + (call.first_byte - call.arrived) if call.first_byte else 0.0
+    def _row(self, call: Call) -> Row:
+        """Begin the row of a call."""
         caller = call.caller
         return Row(
-            self._who(call), call.account.answer_id or call.id, call.time, call.time + duration, first,
-            "failure" if failed else "success", (usage.cost or 0) if usage is not None else 0,
-            usage.input if usage is not None else 0, usage.output if usage is not None else 0, call.account.end_user,
-            caller.tags if caller is not None else (), call.address, "", metadata,
+            self._who(call), call.id, call.time, call.time, 0.0, "success", 0, 0, 0, call.account.end_user,
+            caller.tags if caller is not None else (), call.address,
         )  # fmt: skip
+
+    def _ended(self, call: Call, duration: float) -> Row:
+        """Complete the row of a call that has ended."""
+        account, usage = call.account, call.usage
+        row = account.row or self._row(call)
+        row.request_id = account.answer_id or call.id
+        row.end_time = call.time + duration
+        if call.first_byte:
+            row.completion_start_time = call.time + (call.first_byte - call.arrived)
+        if call.error is not None or call.status >= 400:
+            row.status = "failure"
+        if usage is None:
+            row.spend = row.prompt_tokens = row.completion_tokens = 0
+        else:
+            row.spend, row.prompt_tokens, row.completion_tokens = usage.cost or 0, usage.input, usage.output
+        row.metadata = ESTIMATED if usage is not None and usage.estimated else "{}"
+        return row
 
     def _who(self, call: Call) -> Raw:
         caller, deployment = call.caller, call.deployment
@@ -116,11 +125,11 @@ class Books:
         return found
 
 
-def parts(claims: Sequence[Claim], until: Sequence[int]) -> list[Part]:
+def parts(claims: Sequence[Claim], until: Sequence[int], amounts: Sequence[int]) -> list[Part]:
     """Return what outlives the process of some claims: all but what counts only while it runs."""
     return [
         (counter.id, end, amount)
-        for (counter, amount), end in zip(claims, until, strict=True)
+        for (counter, _), end, amount in zip(claims, until, amounts, strict=True)
         if amount and counter.algorithm is not Algorithm.LEASE
     ]
 

@@ -6,7 +6,7 @@ and making one costs a quarter of a frozen dataclass on the request path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from engine.body import Members
     from engine.claims import Counter
     from engine.contracts import Dialect, Hold, Source, TextGuard
+    from engine.counting import Counted
     from engine.decision import Decision
     from engine.errors import GatewayError
     from engine.form import Form
     from engine.policy import Policy
+    from engine.posting import Row
     from engine.snapshot import Deployment, ModelGroup, Snapshot
 
 
@@ -125,7 +127,7 @@ class Caller:
         "allowances",
         "allowed_tags",
         "blocked",
-        "counters",
+        "counted",
         "expires",
         "granted",
         "key_hash",
@@ -166,8 +168,8 @@ class Caller:
         self.expires: float | None = None
         self.blocked = False
         self.team_blocked = False
-        self.counters: dict[tuple[int, str], tuple[Counter, ...]] = {}
-        """What this caller's calls are counted in, by (snapshot revision, model); see engine/counting.py."""
+        self.counted: dict[tuple[int, str, tuple[Counter, ...]], Counted] = {}
+        """What this caller's calls are counted in, by (snapshot revision, model, counters of policies); see engine/counting.py."""
         self.granted: dict[tuple[int, str], bool] = {}
         """Answers already given for this caller, by (snapshot revision, group); see engine/access.py."""
         self.view: dict[str, Any] | None = None
@@ -215,15 +217,21 @@ class Account:
 
     `hold` is what its last attempt was granted, `open` until that is settled or given back, `wanted` what it was granted for
     where anything of it is counted; `shortest` the output limit that the upstream is sent instead of the client's, for what
-    remains pays for no more. `counted` once an attempt has counted as a request, `written` once the spend row is.
+    remains pays for no more. `counted` once an attempt has counted as a request, `written` once the spend row is; `held` says in
+    which counters, `until` to when it counts there, `row` is the spend row as far as it is known.
     """
 
-    __slots__ = ("answer_id", "counted", "end_user", "hold", "open", "shortest", "wanted", "written")
+    __slots__ = (
+        "answer_id", "counted", "end_user", "held", "hold", "open", "row", "shortest", "until", "wanted", "written",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.hold: Hold | None = None
         self.open = self.counted = self.written = False
         self.wanted: Wanted | None = None
+        self.held: Counted | None = None
+        self.until: Sequence[int] = ()
+        self.row: Row | None = None
         self.shortest: int | None = None
         self.end_user = ""
         self.answer_id = ""

@@ -68,7 +68,7 @@ class Counter:
     """
 
     __slots__ = (
-        "algorithm", "fallback", "finding", "head", "id", "limit", "message", "name", "place", "soft", "subject", "unit", "window",
+        "algorithm", "fallback", "finding", "id", "limit", "message", "name", "place", "soft", "subject", "unit", "window",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of the id, then what may change under it
@@ -85,8 +85,6 @@ class Counter:
         self.limit = limit
         self.soft = soft
         self.fallback = self.message = self.finding = ""
-        self.head: bytes | None = None
-        """How its header lines begin, once they have been written."""
         self.window = window
         self.algorithm = window.algorithm
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine import __version__
-from engine.call import Account, Answered, Call
-from engine.claims import NANO, UNLIMITED, Counter, Scope, Unit
+from engine.call import Answered, Call
+from engine.claims import NANO, Counter, Scope, Unit
 
 DROPPED = frozenset(
     {
@@ -107,7 +107,8 @@ def _own_head(call: Call, spent: int, now: float) -> bytes:
     micros = int((now - call.arrived) * 1_000_000)
     own = max(0, micros - int(call.upstream_seconds * 1_000_000))
     dollars, nano = divmod(spent, NANO)
-    limits = limit_lines(call.account) if call.account.hold is not None else b""
+    account = call.account
+    limits = account.held.lines(account.hold) if account.held is not None and account.hold is not None else b""
     head = limits + _ANSWER % (
         deployment.head if deployment is not None else b"", name, call.snapshot.head, _told(call), name, dollars, nano,
         micros // 1000, micros % 1000, own // 1000, own % 1000, max(0, call.attempt - 1),
@@ -115,29 +116,7 @@ def _own_head(call: Call, spent: int, now: float) -> bytes:
     return head if cost is None else head + b"x-litellm-response-cost: %d.%09d\r\n" % divmod(cost, NANO)
 
 
-def limit_lines(account: Account) -> bytes:
-    """Write what is left of the limits that a call is counted in, after this call; and of the budget that is nearest its end."""
-    hold = account.hold
-    if hold is None or not hold.claims:
-        return b""
-    lines = []
-    least, name, rest = 2.0, "", 0
-    for (counter, _), left in zip(hold.claims, hold.left(), strict=True):
-        if counter.head is None:
-            counter.head = _limit_head(counter)
-        if counter.head:
-            lines.append(b"%b%d\r\n" % (counter.head, max(0, left)))
-        elif counter.unit is Unit.USD and counter.limit != UNLIMITED:
-            ratio = left / counter.limit if counter.limit else 0.0
-            if ratio < least:
-                least, name, rest = ratio, counter.name, max(0, left)
-    if name:
-        dollars, nano = divmod(rest, NANO)
-        lines.append(b"x-interlock-budget-remaining: %b=%d.%06d\r\n" % (_shown(name), dollars, nano // 1000))
-    return b"".join(lines)
-
-
-def _limit_head(counter: Counter) -> bytes:
+def limit_head(counter: Counter) -> bytes:
     """Compose how the lines of a counter begin, in LiteLLM's words; nothing for budgets, and for what it has no word for."""
     kind, scope = KINDS.get(counter.unit, ""), counter.subject.scope
     if not kind or scope not in SCOPES:
@@ -155,17 +134,17 @@ def _told(call: Call) -> bytes:
     """Write what is said of a decision that has something to say."""
     decision, told = call.decision, b""
     if call.route_reason:
-        told = b"x-interlock-route-reason: %b\r\n" % _shown(call.route_reason)
+        told = b"x-interlock-route-reason: %b\r\n" % shown(call.route_reason)
     if decision is None:
         return told
     if decision.determining:
-        told += b"x-interlock-rule: %b\r\n" % _shown(", ".join(decision.determining[:RULES]))
+        told += b"x-interlock-rule: %b\r\n" % shown(", ".join(decision.determining[:RULES]))
     if decision.warnings:
-        told += b"".join(b"x-interlock-warning: %b\r\n" % _shown(warning) for warning in decision.warnings[:RULES])
+        told += b"".join(b"x-interlock-warning: %b\r\n" % shown(warning) for warning in decision.warnings[:RULES])
     return told
 
 
-def _shown(text: str) -> bytes:
+def shown(text: str) -> bytes:
     """Write text that a header can hold: without control characters, other letters escaped."""
     clean = "".join(character if character.isprintable() else " " for character in text[:SHOWN])
     return clean.encode("ascii", "backslashreplace")

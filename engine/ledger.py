@@ -12,29 +12,32 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from engine.amounts import Amounts, Wanted, wanted
+from engine.amounts import Wanted, unmeasured, wanted
 from engine.books import Books, parts
 from engine.call import Call, Caller, Usage
 from engine.claims import Claim, Counter, Counters, Hold, HoldId, Refused, Unit, spread
 from engine.contracts import Clock
-from engine.counting import Customers, counters_of
+from engine.counting import Counted, Customers, counted
 from engine.decision import Decision, Outcome
 from engine.learning import Learned
+from engine.posting import Part
 from engine.refusals import refusal, shown
 from engine.snapshot import Deployment
+from engine.windows import Algorithm
 
 log = structlog.get_logger("interlock")
 
 KEYS = 1_000_000
 """Keys whose spend is kept in memory."""
+LEASE = Algorithm.LEASE
 SWEEP = 1.0
 """Seconds between two looks for leases that ran out."""
 RENEW = 20
 """Sweeps between two renewals: a third of the lease."""
+SAMPLED = 8
+"""Of so many answers one is learned from, once enough is known."""
 TRIES = 8
 """How often an answer is made shorter before the call is refused."""
-_COUNTED = frozenset({Unit.USD, Unit.TOKENS, Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS})
-"""Units of which a call's amount must be found out."""
 
 
 class Ledger:
@@ -53,6 +56,7 @@ class Ledger:
         self._books = books or Books()
         self._open: dict[HoldId, Hold] = {}
         self._spent: dict[str, int] = {}
+        self._turn = 0
 
     def __repr__(self) -> str:
         return f"<Ledger {len(self._open)} open holds>"
@@ -63,47 +67,48 @@ class Ledger:
         return len(self._open)
 
     async def reserve(self, call: Call, deployment: Deployment) -> Refused | None:
-        """Hold what one attempt of a call may use at a deployment; None when it is granted, and `call.account.hold` is set.
+        """Hold what one attempt of a call may use at a deployment; None when it is granted, and `call.account` says what.
 
         Raises InternalError 503 when that cannot be recorded, and PolicyError for an end user that is blocked.
         """
-        counters = counters_of(call, self.customers)
-        need = None
-        if any(one.unit in _COUNTED for one in counters) or any(one.unit in _COUNTED for one in deployment.counters):
-            need = wanted(call, deployment, self.learned)
-        return await self.hold(call, deployment, counters, need)
+        own = counted(call, self.customers)
+        every = own.beside(deployment.counters)
+        return await self.hold(call, every, wanted(call, deployment, self.learned) if every.measured else None)
 
-    async def hold(
-        self, call: Call, deployment: Deployment, counters: Sequence[Counter], need: Wanted | None
-    ) -> Refused | None:
-        """Hold what is needed of some counters and a deployment's; as `reserve`."""
+    async def hold(self, call: Call, every: Counted, need: Wanted | None) -> Refused | None:
+        """Hold what is needed of some counters; as `reserve`."""
         unavailable = self._books.available()
         if unavailable is not None:
             raise unavailable
+        account = call.account
         hold_id = HoldId(call.id, call.attempt)
         refused: Refused | None = None
-        call.account.shortest = None
+        account.shortest = None
         for _ in range(TRIES):
-            asked = _claims(counters, need, request=not call.account.counted)
-            asked += _claims(deployment.counters, need, request=True)
-            answer = await self.counters.reserve(hold_id, asked, ())
+            request = not account.counted
+            amounts = need.amounts(request=request) if need is not None else unmeasured(request=request)
+            held = every.of(amounts)
+            answer = await self.counters.reserve(hold_id, held.claims(amounts), ())
             if isinstance(answer, Hold):
+                account.held = held
                 self._granted(call, answer, need)
                 return None
             refused = answer
             if need is None or not need.shorten(refused):
                 break
-            call.account.shortest = need.limit
+            account.shortest = need.limit
         return refused
 
     def _granted(self, call: Call, hold: Hold, need: Wanted | None) -> None:
-        call.account.hold, call.account.wanted, call.account.open, call.account.counted = hold, need, True, True
+        account = call.account
+        account.hold, account.wanted, account.open, account.counted = hold, need, True, True
         self._open[hold.id] = hold
         if call.decision is not None and call.counters:
             _advise(call, call.decision, hold)
-        if need is not None and not need.known and call.account.shortest is None and not need.stream and _scarce(hold):
-            call.account.shortest = need.limit
-        failed = self._books.held(call, hold, hold.claims, hold.until())
+        if need is not None and not need.known and account.shortest is None and not need.stream and _scarce(hold):
+            account.shortest = need.limit
+        account.until = hold.until()
+        failed = self._books.held(call, hold, _parts(hold.claims, account.until))
         if failed is not None:
             self.release(call)
             raise failed
@@ -125,7 +130,8 @@ class Ledger:
                 return "the lease of this call has run out"
             if refused is None:
                 need.held = target
-                failed = self._books.held(call, hold, claims, hold.until()[-len(claims) :] if claims else ())
+                call.account.until = until = hold.until()
+                failed = self._books.held(call, hold, _parts(claims, until[len(until) - len(claims) :]))
                 return None if failed is None else failed.message
         assert refused is not None  # noqa: S101 - the loop ran
         return refusal(refused, call, self._clock.time()).message
@@ -142,22 +148,24 @@ class Ledger:
 
     def settle(self, call: Call, usage: Usage | None, *, final: bool = True) -> None:
         """Turn a call's hold into what was used, a `final` one with its row; a hold that is not open changes nothing."""
-        hold = call.account.hold
-        if hold is None or not call.account.open:
+        account = call.account
+        hold, held = account.hold, account.held
+        if hold is None or held is None or not account.open:
             return
-        call.account.open = False
+        account.open = False
         self._open.pop(hold.id, None)
-        used, claims, until = _used(usage), hold.claims, hold.until()
-        actual = {counter.id: used[counter.place] for counter, _ in claims}
+        used, until = _used(usage), account.until
+        actual = held.used(used)
         for overrun in self.counters.settle(hold, actual):
             unit = overrun.counter.unit
             self.overruns[unit] = self.overruns.get(unit, 0) + overrun.amount
-        amounts = spread(claims, actual)[0] if hold.slices else [used[counter.place] for counter, _ in claims]
-        charged = [Claim(counter, amount) for (counter, _), amount in zip(claims, amounts, strict=True)]
-        self._account(call, usage)
-        self._books.settled(call, hold, parts(charged, until), self._duration(call), final=final)
-        call.account.written = call.account.written or final
-        self._warn(call, hold)
+        if usage is not None:
+            self._account(call, usage)
+        charged = parts(hold.claims, until, spread(hold.claims, actual)[0]) if hold.slices else held.parts(until, used)
+        self._books.settled(call, hold, charged, self._duration(call), final=final)
+        account.written = account.written or final
+        if held.warns:
+            self._warn(call, hold)
 
     def close(self, call: Call) -> None:
         """Settle what a call still holds at its end, and write its row if it was ever sent."""
@@ -167,7 +175,7 @@ class Ledger:
                 usage = call.usage = _left_behind(call.account.wanted)
             self.settle(call, usage)
         elif call.account.counted and not call.account.written:
-            self._books.settled(call, None, (), self._duration(call), final=True)
+            self._books.settled(call, None, [], self._duration(call), final=True)
             call.account.written = True
 
     def release(self, call: Call) -> None:
@@ -205,22 +213,24 @@ class Ledger:
                     log.warning("leases lost", holds=len(lost))
             await self.counters.sweep()
 
-    def _account(self, call: Call, usage: Usage | None) -> None:
-        if usage is None or call.caller is None:
+    def _account(self, call: Call, usage: Usage) -> None:
+        if call.caller is None:
             return
         key = call.caller.key_hash
         if usage.cost and (key in self._spent or len(self._spent) < KEYS):
             self._spent[key] = self._spent.get(key, 0) + usage.cost
         need, deployment = call.account.wanted, call.deployment
-        if need is not None and deployment is not None and not usage.estimated and need.usual:
-            self.learned.answered(deployment.model, key, usage.output)
-            if need.input != need.estimate:
-                self.learned.counted(deployment.model, need.estimate, usage.input)
+        if need is None or deployment is None or usage.estimated or not need.usual:
+            return
+        self._turn += 1
+        if self._turn % SAMPLED and self.learned.knows(deployment.model, key):
+            return
+        self.learned.answered(deployment.model, key, usage.output)
+        if need.input != need.estimate:
+            self.learned.counted(deployment.model, need.estimate, usage.input)
 
     def _warn(self, call: Call, hold: Hold) -> None:
         """Say which soft limits this call has passed."""
-        if all(counter.soft is None for counter, _ in hold.claims):
-            return
         for (counter, _), left in zip(hold.claims, hold.left(), strict=True):
             if counter.soft is None or counter.limit - left <= counter.soft:
                 continue
@@ -232,10 +242,12 @@ class Ledger:
         return self._clock.monotonic() - call.arrived
 
 
-def _claims(counters: Sequence[Counter], need: Wanted | None, *, request: bool) -> list[Claim]:
-    """Return what is claimed of counters: nothing of those in whose unit this call uses nothing."""
-    amounts: Amounts = need.amounts(request=request) if need is not None else [None, 1 if request else None, 0, 0, 0, 1]
-    return [Claim(one, amount) for one in counters if (amount := amounts[one.place]) is not None]
+def _parts(claims: Sequence[Claim], until: Sequence[int]) -> list[Part]:
+    return [
+        (counter.id, end, amount)
+        for (counter, amount), end in zip(claims, until, strict=True)
+        if counter.algorithm is not LEASE
+    ]
 
 
 def _more(hold: Hold, need: Wanted, output: int, fresh: Sequence[Counter]) -> list[Claim]:

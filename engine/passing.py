@@ -17,7 +17,7 @@ from engine.activation import Activation, Needs
 from engine.amounts import Fixed, Wanted, passed
 from engine.call import Call, Usage
 from engine.contracts import Arrival, Clock, Http, HttpRequest, Random, Refused, Tunnel, Upstream
-from engine.counting import counters_of
+from engine.counting import counted
 from engine.errors import ClientError, UpstreamError, invalid_request
 from engine.expr.program import ERRORS
 from engine.frames import Chunks
@@ -147,16 +147,16 @@ class Crossing:
     async def _hold(self) -> None:
         """Hold what a request may use that goes on as it came; raises GatewayError where that is too much."""
         call, passer, passing = self._call, self._passer, self._passing
-        counters = counters_of(call, passer.ledger.customers)
+        every = counted(call, passer.ledger.customers).beside(passing.deployment.counters)
         need: Wanted | None = None
-        if counters and passing.cost is not None:
+        if every.measured and passing.cost is not None:
             # What the answer decides is not known before it is there: such a call is admitted, and settles what it costs.
             asks = any(ref[0] == "response" for ref in passing.cost.program.refs)
             need = Fixed(0 if asks else cost_of(passing.cost, call, None, None) or 0)
-        elif counters:
+        elif every.measured:
             price = passer.prices.find(call.model, passing.deployment.provider) if call.model else None
             need = passed(call, price, self._held, passer.ledger.learned)
-        refused = await passer.ledger.hold(call, passing.deployment, counters, need)
+        refused = await passer.ledger.hold(call, every, need)
         if refused is not None:
             raise refusal(refused, call, passer.clock.time())
 

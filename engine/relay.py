@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 from engine.amounts import WRITES
 from engine.call import Call, Usage
-from engine.claims import Unit
 from engine.compose import injects
 from engine.contracts import Dialect, Reply, TextGuard, Upstream
 from engine.errors import GatewayError, UpstreamError
@@ -29,8 +28,6 @@ TAIL = 64 * 1024
 """Bytes kept of the end of a larger answer, where its usage stands."""
 NAMED = 512
 """Bytes at the beginning of an answer among which its id is looked for."""
-OF_OUTPUT = frozenset({Unit.USD, Unit.TOKENS, Unit.OUTPUT_TOKENS})
-"""Units that output is counted in."""
 UNBUFFERED = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 """What keeps proxies on the way to a client from holding a stream up."""
 _ID = re.compile(rb'"id"\s*:\s*"([!#-\[\]-~]{1,128})"')
@@ -130,7 +127,8 @@ class Answer:
             or self._call.account.shortest is not None
         ):
             return None
-        if not any(counter.unit in OF_OUTPUT for counter, _ in hold.claims):
+        held = self._call.account.held
+        if held is None or not held.by_output:
             return None
         exact, family = self._deployment.endpoint.meter, self._deployment.family
         return Metered(relay, self._call.route.dialect, need.held, lambda: exact() or Estimated(family))
