@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from engine.activation import Activation
 from engine.call import Call
 from engine.claims import NANO, Counter, Refused, Scope, Unit
+from engine.decision import Decision
 from engine.errors import GatewayError, InternalError, PolicyError
+from engine.governing import NOTHING
 from engine.windows import SECOND, Algorithm
 
 OF_DEPLOYMENTS = frozenset({Scope.DEPLOYMENT, Scope.PROVIDER})
@@ -40,8 +43,11 @@ def is_budget(counter: Counter) -> bool:
 
 
 def refusal(refused: Refused, call: Call, now: float) -> GatewayError:
-    """Make the error of a call that a limit refuses; `now` is Unix seconds."""
+    """Make the error of a call that a limit refuses, and note which one it is; `now` is Unix seconds."""
     counter = refused.claim.counter
+    if call.decision is None:
+        call.decision = Decision(NOTHING, Activation(call, NOTHING.needs))
+    call.decision.determining = [counter.name]
     wait = max(1, -(-(refused.reset_at - int(now * SECOND)) // SECOND)) if refused.reset_at is not None else None
     error: GatewayError
     if counter.subject.scope in OF_DEPLOYMENTS:
