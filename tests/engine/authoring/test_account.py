@@ -38,7 +38,14 @@ def test_an_account_agrees_with_the_decision(path):
                     name = f"{account.name}/{rule.name}"
                     if name in quiet and name in told:
                         assert told[name] == ("no match" if rule.effect == "deny" else "match"), (case.name, name)
-    assert seen or path.name in ("canary", "eu-region", "reasoning-effort", "long-prompts")
+    assert seen or path.name in (
+        "canary",
+        "eu-region",
+        "reasoning-effort",
+        "long-prompts",
+        "team-budgets",
+        "fair-share",
+    )
 
 
 MIXED = """
