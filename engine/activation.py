@@ -21,6 +21,7 @@ from engine.expr.values import LimitError, Timestamp
 from engine.prompts import decoded
 
 if TYPE_CHECKING:
+    from engine.governing import PolicySet
     from engine.policy import Ref
 
 ALL: frozenset[str] = frozenset({"*"})
@@ -205,6 +206,11 @@ def _end_user(call: Call, needs: Needs) -> str:
     return end_user(call)
 
 
+def _budgets(call: Call, needs: Needs) -> dict[str, Any]:
+    policies: PolicySet = call.snapshot.policies
+    return policies.budgets(call, needs.of("budget"))
+
+
 def _now(call: Call, needs: Needs) -> Timestamp:
     del needs
     return Timestamp(int(call.time * 1_000_000_000))
@@ -252,6 +258,7 @@ _WHOLE: Mapping[str, Make] = {
     "metadata": lambda *_: {},
     "env": lambda *_: ENV,
     "now": _now,
+    "budget": _budgets,
     **{name: lambda *_: {} for name in FIELDS},
 }
 """The other variables; those of FIELDS too, of which a call's policies read nothing."""

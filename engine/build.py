@@ -17,7 +17,7 @@ from engine.amounts import LENGTHS, number
 from engine.call import Caller
 from engine.callers import callers_of
 from engine.config.builtin import built_in
-from engine.config.problems import Mark, Problem
+from engine.config.problems import Mark, Problem, nearest
 from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, LitellmParams
 from engine.config.specs import Prices as PriceFields
 from engine.contracts import Registry, Target, Timeouts
@@ -142,14 +142,20 @@ class Builder:
                 self.problems.append(Problem("error", None, f"router_settings.model_group_alias.{alias}", message))
 
     def check_targets(self, snapshot: Snapshot) -> None:
-        """Report policies that send calls to models that do not exist, or by tags that no deployment has."""
+        """Report policies that name models, budgets or tags of deployments that do not exist."""
         tagged = {tag for deployment in self.spec.deployments for tag in deployment.params.tags}
+        budgets = {policy.head.name for policy in snapshot.policies.policies if policy.limits()}
         for policy in snapshot.policies.policies:
             name, mark = policy.head.name, _mark(policy.head.place)
             for model in policy.targets():
                 if snapshot.find(model) is None:
                     message = f"`{name}` sends calls to `{model}`, which is not in `model_list`"
                     self.problems.append(Problem("error", mark, "", message))
+            for _, budget in (ref[:2] for ref in policy.head.refs if ref[0] == "budget" and len(ref) > 1):
+                if budget not in budgets:
+                    guess = nearest(budget, budgets)
+                    hint = f"did you mean `{guess}`?" if guess else "no policy of kind Budget has this name"
+                    self.problems.append(Problem("error", mark, "", f'`{name}` reads `budget["{budget}"]`: {hint}'))
             for tag in policy.tags():
                 if tag not in tagged:
                     message = f"`{name}` sends calls to deployments tagged `{tag}`, but none is"

@@ -224,5 +224,8 @@ class Counters(Protocol):
     async def count(self, counter: Counter) -> Count:
         """Return a counter's state now."""
 
+    def view(self, counter: Counter) -> Count:
+        """Return what this process knows of a counter's state, plain and never waiting: at most a second old."""
+
     async def reset(self, counter: Counter) -> None:
         """Start a counter anew; holds settle where they were taken. Leases stay, they are calls that run."""

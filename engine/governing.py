@@ -6,11 +6,11 @@ A thousand policies cost a few microseconds when a caller first asks for a model
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
 
-from engine.activation import BODIES, Activation
+from engine.activation import ALL, BODIES, Activation
 from engine.alike import ALIKE, Key
 from engine.call import Call, Caller
 from engine.claims import Counter
@@ -269,6 +269,11 @@ class PolicySet:
         self._make_room()
         self._remembered += 1
         known[key] = plan.reduced(activation, edits, self.limits)
+
+    def budgets(self, call: Call, names: frozenset[str]) -> dict[str, dict[str, Any]]:
+        """Return how the budgets of these names stand for a call; of all of them where the names say `*`."""
+        wanted = [policy for policy in self.policies if policy.limits() and (names is ALL or policy.head.name in names)]
+        return self.limits.budgets(call, wanted)
 
     def _make_room(self) -> None:
         """Begin anew where a plan more would be one too many."""

@@ -67,6 +67,7 @@ class Instance:
         self.identity = Identity(Directory(settled.spec.general.master_key, built.callers), clock.time)
         self.ledger = Ledger(self.registry.counters("memory", clock), clock)
         self.ledger.callers = self.identity.known
+        self.snapshot.policies.limits.view = self.ledger.counters.view
         self.receiver = Receiver()
         sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})
         self.recorder = Recorder(self.ledger, self.metrics, self.receiver, clock.monotonic, (sink,))
@@ -134,6 +135,7 @@ class Instance:
         if errors:
             return self.snapshot.revision, errors
         directory = Directory(spec.general.master_key, built.callers)
+        built.snapshot.policies.limits.view = self.ledger.counters.view
         # Rules and keys change together: nothing runs between these lines.
         self.snapshot, self.identity.directory = built.snapshot, directory
         self._not_in_force = outcome.loaded.not_in_force

@@ -193,6 +193,10 @@ class Memory:
 
     async def count(self, counter: Counter) -> Count:
         """Return a counter's state now."""
+        return self.view(counter)
+
+    def view(self, counter: Counter) -> Count:
+        """Return a counter's state now."""
         now = int(self._clock.monotonic() * MICROS) * 1_000
         if now >= self._due:
             self._expire(now)

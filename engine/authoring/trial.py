@@ -202,6 +202,7 @@ def tried(stage: Stage, asked: Asked) -> Trial:
     identity = Identity(Directory(stage.spec.general.master_key, callers), clock.time)
     asyncio.run(_use(ledger.counters, fresh.policies.policies, asked.before))
     ledger.callers = identity.known
+    fresh.policies.limits.view = ledger.counters.view
     witness = Witness(ledger, receiver)
     passer = Passer(StagedHttp(stage.scene), ledger, stage.prices, _First(), clock)
     gateway = Gateway(identity, receiver, Forwarder(ledger, _First(), clock), witness, passer)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.counters.memory import Memory
 from engine.build import build
-from engine.claims import Unit
+from engine.check import check
+from engine.claims import Claim, HoldId, Unit
+from engine.errors import PolicyError
 from engine.governing import PolicySet
+from engine.outside import SystemClock
 from engine.windows import Algorithm
 from tests.engine.building import PRICES, REGISTRY, config, loaded
 from tests.engine.deciding import FILE, asking, chat, decided, document, person, policies, problems, snapshot_of
@@ -70,3 +74,31 @@ def test_the_model_that_answers_instead_must_exist():
     spec = loaded(config({"a": "echo/a"}))
     built = build(spec, REGISTRY, PRICES, 1, PolicySet(policies(budget(onExceeded={"model": "nowhere"}))))
     assert any("nowhere" in str(problem) for problem in built.problems if problem.severity == "error")
+
+
+GUARD = document(
+    "ModelAccess",
+    "late",
+    rules=[
+        {"name": "r", "deny": 'budget["p"].remainingRatio < 0.5', "messageExpression": 'string(budget["p"].remaining)'}
+    ],
+)
+
+
+async def test_rules_see_how_the_budget_of_their_caller_stands():
+    snapshot = snapshot_of(budget(counters=[{"expression": "apiKey.team"}]), GUARD)
+    counters = Memory(SystemClock())
+    snapshot.policies.limits.view = counters.view
+    first = asking(snapshot, chat(), person(team="a"))
+    await check(first)
+    held = await counters.reserve(HoldId("x", 1), [Claim(first.counters[0], 60_500_000_000)], ())
+    counters.settle(held, {})
+    with pytest.raises(PolicyError, match=r"^39\.5$"):
+        await check(asking(snapshot, chat(), person(team="a")))
+    await check(asking(snapshot, chat(), person(team="b")))
+
+
+def test_a_rule_that_reads_a_budget_nobody_has_is_an_error():
+    spec = loaded(config({"a": "echo/a"}))
+    built = build(spec, REGISTRY, PRICES, 1, PolicySet(policies(GUARD)))
+    assert any('`late` reads `budget["p"]`' in str(problem) for problem in built.problems)
