@@ -75,7 +75,7 @@ def _counters(subject: Subject, said: Mapping[str, Any], terms: Terms) -> list[C
     found = []
     budget, soft = said.get("max_budget"), said.get("soft_budget")
     if budget is not None or soft is not None:
-        window = budget_window(said.get("budget_duration") or "", terms.zone)
+        window = budget_of("budget_duration", said, terms)
         limit = nano("max_budget", budget) if budget is not None else UNLIMITED
         found.append(counter(subject, Unit.USD, window, limit, nano("soft_budget", soft) if soft is not None else None))
     for field, unit, window in (
@@ -99,6 +99,14 @@ def counter(subject: Subject, unit: Unit, window: Window, limit: int, soft: int 
     return Counter(f"litellm/{subject.scope}", unit, window, limit, values, subject.id, subject, soft)
 
 
+def budget_of(field: str, said: Mapping[str, Any], terms: Terms) -> Window:
+    """Return the window that a field names, of a budget for ever when it is absent; raises ValueError."""
+    try:
+        return budget_window(said.get(field) or "", terms.zone)
+    except ValueError as error:
+        raise ValueError(f"`{field}`: {error}") from error
+
+
 @lru_cache(maxsize=1024)
 def budget_window(duration: str, zone: str) -> Window:
     """Return the window of a `budget_duration`; without one, a budget is for ever. Raises ValueError."""
@@ -107,7 +115,11 @@ def budget_window(duration: str, zone: str) -> Window:
 
 def nano(field: str, dollars: Any) -> int:
     """Return an amount of USD in nano-dollars; raises ValueError."""
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float | Decimal) or not 0 <= dollars < UNLIMITED / NANO:
+    if (
+        isinstance(dollars, bool)
+        or not isinstance(dollars, int | float | Decimal)
+        or not 0 <= dollars < UNLIMITED / NANO
+    ):
         raise ValueError(f"`{field}`: `{dollars}` is no amount of USD")
     return int((Decimal(str(dollars)) * NANO).to_integral_value(ROUND_HALF_UP))
 

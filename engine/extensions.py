@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.contracts import Deps, Dialect, Provider, Sink
 from engine.policy import Policy
+from engine.storing import Store
 
 SHOWN = 20
 """Names that an error lists."""
@@ -59,6 +60,11 @@ class Extensions:
         """Make a record sink."""
         sink: Sink = _find("sinks", name)(settings)
         return sink
+
+    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
+        """Open a store; raises StoreError."""
+        store: Store = _find("stores", name)(settings)
+        return store
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -22,6 +22,7 @@ from engine.contracts import (
 )
 from engine.errors import UpstreamError
 from engine.policy import Policy
+from engine.storing import Store
 
 SAID = "This is a trial."
 """What an upstream says of which nothing else is wanted."""
@@ -71,6 +72,10 @@ class StagedRegistry:
     def sink(self, name: str, settings: Mapping[str, Any]) -> Sink:
         """Make a record sink."""
         return self._real.sink(name, settings)
+
+    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
+        """Open a store."""
+        return self._real.store(name, settings)
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -50,8 +50,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "guardrails": G,
         "policies": G,
         "policy_attachments": G,
-        "users": F,
-        "organizations": F,
         "callback_settings": F,
         "callbacks": F,
         "mcp_servers": F,
@@ -148,7 +146,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "use_redis_transaction_buffer": F,
         "user_api_key_cache_ttl": F,
         "user_api_key_cache_max_size": F,
-        "token_rate_limit_type": F,
         "limits_failure_policy": F,
         "budget_exceeded_status_code": F,
         "forward_client_headers_to_llm_api": F,
@@ -174,7 +171,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "use_spend_logs_partitioning": F,
         "include_call_id_in_error_body": F,
         "missing_session_id": F,
-        "apply_user_budget_to_team_keys": F,
         "dangerously_permit_weak_or_unset_master_key": F,
         "enforce_fallback_model_access": F,
     },
@@ -215,7 +211,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "key_generation_settings": F,
         "store_audit_logs": F,
         "disable_end_user_cost_tracking": F,
-        "timezone": F,
         "public_model_groups": F,
         "public_model_groups_links": F,
         "model_group_settings": F,
@@ -285,8 +280,16 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "team_member_permissions": F,
         "secret_manager_settings": F,
     },
-    "users": {name: kind for name, kind in _ENTITY.items() if kind != F},
-    "organizations": {name: kind for name, kind in _ENTITY.items() if kind != F},
+    "users": {
+        **_ENTITY,
+        "organizations": F,
+        "sso_user_id": F,
+        "auto_create_key": F,
+        "key_alias": F,
+        "duration": F,
+        "team_id": F,
+    },
+    "organizations": _ENTITY,
     "pass_through_endpoints": {"guardrails": G, "is_from_config": F},
 }
 
@@ -304,6 +307,9 @@ IN_FORCE: Final = frozenset(
         "virtual_keys",
         "keys",
         "teams",
+        "users",
+        "organizations",
+        "budgets",
     }
 )
 """The sections of the top level that do something."""
@@ -320,6 +326,8 @@ PLACES: Final[Mapping[Path, str]] = {
     ("general_settings", "pass_through_endpoints", "[]"): "pass_through_endpoints",
     ("proxy_settings", "teams", "[]"): "teams",
     ("teams", "[]"): "teams",
+    ("users", "[]"): "users",
+    ("organizations", "[]"): "organizations",
 }
 """Where in the file the sections of `NOT_IN_FORCE` are found."""
 

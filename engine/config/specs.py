@@ -10,11 +10,12 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from engine.config.entities import KeySpec, OrganizationSpec, PassThroughSpec, TeamSpec, UserSpec
+from engine.config.entities import BudgetSpec, KeySpec, OrganizationSpec, PassThroughSpec, TeamSpec, UserSpec
 from engine.config.fields import Amount, Count, Marked, Names, Price, Spec, Tags, TextOrMapping, Whole, text_or_mapping
 from engine.config.keys import provider_key
 
 __all__ = [
+    "BudgetSpec",
     "ConfigSpec",
     "DeploymentSpec",
     "GeneralSettings",
@@ -203,6 +204,10 @@ class GeneralSettings(Spec):
     embedding_model: str | None = None
     max_parallel_requests: Count | None = None
     global_max_parallel_requests: Count | None = None
+    apply_user_budget_to_team_keys: bool = False
+    """Count what a user's keys spend against the user's budget even where a key belongs to a team."""
+    token_rate_limit_type: Literal["total", "input", "output"] = "total"  # noqa: S105 - it is no password
+    """The tokens that `tpm_limit` counts."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
@@ -220,6 +225,12 @@ class LitellmSettings(Spec):
     json_logs: bool | None = None
     set_verbose: bool | None = None
     force_ipv4: bool | None = None
+    timezone: str = "UTC"
+    """Where budgets have their midnight: `Europe/Berlin`."""
+    max_end_user_budget: Amount | None = None
+    """USD for each end user without limits of their own."""
+    max_end_user_budget_id: str | None = None
+    """The same, by a name of `budgets`."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
@@ -280,6 +291,7 @@ class ConfigSpec(Spec):
     teams: tuple[TeamSpec, ...] = ()
     users: tuple[UserSpec, ...] = ()
     organizations: tuple[OrganizationSpec, ...] = ()
+    budgets: tuple[BudgetSpec, ...] = ()
     rate_limits: tuple[RateLimitSpec, ...] = ()
     pass_through: tuple[PassThroughSpec, ...] = ()
     files: tuple[str, ...] = ()

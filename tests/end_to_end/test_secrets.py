@@ -114,7 +114,7 @@ def test_no_key_and_no_prompt_is_written_anywhere(house):
     assert eventually(lambda: records.exists() and len(records.read_text().splitlines()) >= 22)
     house.stop()
     written = {
-        str(path): path.read_text()
+        str(path): path.read_bytes().decode("latin-1")
         for path in Path(house.folder).rglob("*")
         if path.is_file() and path.name != "config.yaml"
     }
