@@ -126,7 +126,12 @@ def nano(field: str, dollars: Any) -> int:
 
 def whole(field: str, value: Any) -> int:
     """Return a count; raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value < UNLIMITED
+        or value != int(value)
+    ):
         raise ValueError(f"`{field}`: `{value}` is no whole number from 0 on")
     return int(value)
 

@@ -124,6 +124,15 @@ class Callers:
         }
         return Owner(said, row.organization_id, row.blocked, members, whole, rates)
 
+    def member(self, team_id: str, user_id: str) -> Allowance:
+        """Return the limits of a team's member; raises ValueError as `caller`."""
+        row = Row("", user_id=user_id, team_id=team_id)
+        return self._member(row, self.owner(Kind.TEAM, team_id), self.owner(Kind.USER, user_id))
+
+    def allowance(self, kind: Kind, row: Row) -> Allowance:
+        """Return the limits that an entity itself has; raises ValueError as `caller`."""
+        return self._allowance(kind, row.id, fields(row))
+
     def _allowance(self, kind: Kind, entity_id: str, said: Mapping[str, Any]) -> Allowance:
         limits = self.declared.limits(said)
         if limits.get("budget_duration"):

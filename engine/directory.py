@@ -77,6 +77,10 @@ class Directory:
         """What makes callers of rows, as it is in force now."""
         return self._making
 
+    def check(self, kind: Kind, row: Row) -> None:
+        """Compile what a row would come to; raises ValueError that names the field which is wrong."""
+        Callers(self._declared, self._making.kind, self.row).check(kind, row)
+
     def find(self, key: str) -> Caller | None:
         """Return the caller whose key this is."""
         return self.known(digest(key))

@@ -19,6 +19,7 @@ from engine.api.health import Health
 from engine.api.inference import Inference
 from engine.api.limits import Limits
 from engine.api.listener import Listener
+from engine.api.management import Spending, management
 from engine.api.models import Models
 from engine.build import Builder, building
 from engine.compiler import Outcome
@@ -153,6 +154,12 @@ class Instance:
         application.add_routes(Health(self._state, self.metrics, lambda: self.snapshot).routes())
         application.add_routes(Models(self.identity, lambda: self.snapshot, self.prices).routes())
         application.add_routes(Config(self.identity, self._reload, lambda: self.snapshot).routes())
+        application.add_routes(
+            management(
+                self.identity, self.store, lambda: self.snapshot.settings.key_header, Spending(),
+                unenforced=self._settled.allow_unenforced,
+            )
+        )  # fmt: skip
         application.add_routes(planned.routes())
         return application
 
