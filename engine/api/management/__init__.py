@@ -26,6 +26,6 @@ def management(
     identity: Identity, store: Store, key_header: Callable[[], str], spending: Spending, *, unenforced: bool
 ) -> list[web.RouteDef]:
     """Return all routes; `unenforced` lets limits pass that are not enforced yet."""
-    books = Books(store, identity.directory, identity.now, spending)
+    books = Books(store, identity.directory, identity.clock, spending)
     kinds = (Keys(books, unenforced=unenforced), Teams(books, unenforced=unenforced), Customers(books), Spend(books))
     return Desk(identity, key_header).routes([row for kind in kinds for row in kind.rows()])

@@ -155,7 +155,7 @@ class Books:
         if self._spending.used is None:
             return None
         count = await self._spending.used(counter)
-        return Spent(count.used / NANO, self._resets(counter))
+        return Spent(count.used / NANO, iso(count.reset_at / NANO) if count.reset_at else self._resets(counter))
 
     def _resets(self, counter: Counter) -> str | None:
         if counter.window is TOTAL:

@@ -66,7 +66,8 @@ def read(form: Form, body: Mapping[str, Any], *, unenforced: bool) -> Said:
     except ValidationError as error:
         explain(error, form.spec, ((), written), findings)
         problem = findings.problems[0]
-        raise bad_request(f"`{problem.field}`: {problem.message}", problem.field.partition("[")[0]) from error
+        name = problem.field.partition("[")[0].partition(".")[0]
+        raise bad_request(f"`{problem.field}`: {problem.message}", name) from error
     cleared = frozenset(name for name, value in written.items() if value is None)
     given = spec.model_dump(include=written.keys() - cleared)
     if not unenforced:
