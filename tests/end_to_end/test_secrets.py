@@ -85,7 +85,8 @@ def mixed_run(house: Gateway) -> list[str]:
     answers += [house.post("/v1/chat/completions", body, KEYS["good"]) for body in bad_bodies()]
     answers.append(house.post("/v1/chat/completions", gzip.compress(PROMPT.encode())[:-3], content_encoding="gzip"))
     answers += [house.get(f"/nowhere?key={KEYS['good']}", key=None), house.get("/v1/models", KEYS["expired"])]
-    answers.append(house.request("POST", "/key/generate", json.dumps({"key": KEYS["good"]}).encode(), MASTER, {}))
+    for path in ("/key/generate", "/key/update", "/key/block", "/key/regenerate"):
+        answers.append(house.request("POST", path, json.dumps({"key": KEYS["good"]}).encode(), MASTER, {}))
     with Wire(house) as wire:
         answers.append(wire.send(post(chat("echo", PROMPT), f"cookie : {KEYS['good']}")).answer())
     with Wire(house) as wire:
