@@ -42,14 +42,16 @@ def check_passed_model(call: Call) -> None:
 
 def _refuse(call: Call, caller: Caller, group: ModelGroup) -> NoReturn:
     refusing = next(policy for policy in caller.access if not policy.admits(call.model, group))
-    team = refusing.head.name == "team-models"
-    owner, listed = ("team", caller.team_models) if team else ("key", caller.models)
+    owner = refusing.head.name.removesuffix("-models")
+    listed = {"team": caller.team_models, "user": caller.user_models, "organization": caller.org_models}.get(
+        owner, caller.models
+    )
     names = ", ".join(f"`{name}`" for name in listed)
     call.decision = Decision(NOTHING, Activation(call, NOTHING.needs))
     call.decision.determining = [f"{refusing.head.name}/models"]
     raise PolicyError(
         403,
-        f"{owner}_model_access_denied",
+        f"{'org' if owner == 'organization' else owner}_model_access_denied",
         f"this {owner} may not call model `{call.model}`; it may call: {names}",
         "model",
     )

@@ -76,7 +76,7 @@ def _counters(subject: Subject, said: Mapping[str, Any], terms: Terms) -> list[C
     found = []
     budget, soft = said.get("max_budget"), said.get("soft_budget")
     if budget is not None or soft is not None:
-        window = budget_window(said.get("budget_duration") or "", terms.zone)
+        window = budget_of("budget_duration", said, terms)
         limit = nano("max_budget", budget) if budget is not None else UNLIMITED
         found.append(counter(subject, Unit.USD, window, limit, nano("soft_budget", soft) if soft is not None else None))
     for field, unit, window in (
@@ -98,6 +98,14 @@ def counter(subject: Subject, unit: Unit, window: Window, limit: int, soft: int 
     return Counter(f"litellm/{subject.scope}", unit, window, limit, values, name, subject, soft)
 
 
+def budget_of(field: str, said: Mapping[str, Any], terms: Terms) -> Window:
+    """Return the window that a field names, of a budget for ever when it is absent; raises ValueError."""
+    try:
+        return budget_window(said.get(field) or "", terms.zone)
+    except ValueError as error:
+        raise ValueError(f"`{field}`: {error}") from error
+
+
 @lru_cache(maxsize=1024)
 def budget_window(duration: str, zone: str) -> Window:
     """Return the window of a `budget_duration`; without one, a budget is for ever. Raises ValueError."""
@@ -117,7 +125,12 @@ def nano(field: str, dollars: Any) -> int:
 
 def whole(field: str, value: Any) -> int:
     """Return a count; raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != int(value):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 <= value < UNLIMITED
+        or value != int(value)
+    ):
         raise ValueError(f"`{field}`: `{value}` is no whole number from 0 on")
     return int(value)
 

@@ -15,12 +15,13 @@ from msgspec import Raw
 from engine import quotas
 from engine.amounts import LENGTHS, number
 from engine.call import Caller
-from engine.callers import callers_of
+from engine.callers import compiling
 from engine.config.builtin import built_in
 from engine.config.problems import Mark, Problem, nearest
 from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, LitellmParams
 from engine.config.specs import Prices as PriceFields
 from engine.contracts import Registry, Target, Timeouts
+from engine.declared import Declared, declaring
 from engine.governing import PolicySet
 from engine.headers import deployment_head
 from engine.passages import Passages, Passing, own
@@ -38,6 +39,7 @@ class Built(NamedTuple):
     snapshot: Snapshot
     callers: tuple[Caller, ...]
     problems: tuple[Problem, ...]
+    declared: Declared
 
 
 def build(
@@ -65,11 +67,14 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     )
     builder.check_aliases(snapshot, aliases)
     builder.check_targets(snapshot)
+    declared = Declared(builder.spec)
+    yield from declaring(declared, builder.spec, builder.problems)
     callers = []
-    for caller in callers_of(builder.spec, builder.registry.kind, builder.problems):
-        callers.append(caller)
+    for caller in compiling(declared, builder.registry.kind, builder.problems):
+        if caller is not None:
+            callers.append(caller)
         yield
-    return Built(snapshot, tuple(callers), tuple(builder.problems))
+    return Built(snapshot, tuple(callers), tuple(builder.problems), declared)
 
 
 class Builder:

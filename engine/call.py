@@ -116,7 +116,7 @@ Measure = Callable[["Call", "Usage | None"], "Usage | None"]
 class Caller:
     """Who calls: one key with the user, team and organization behind it.
 
-    `models` is what the key itself may name (empty: all); `team_models` likewise for its team.
+    `models` is what the key itself may name (empty: all); `team_models` likewise for its team, and so for the others.
     `expires` is in Unix seconds, None for never.
     """
 
@@ -135,6 +135,7 @@ class Caller:
         "metadata",
         "models",
         "org",
+        "org_models",
         "project",
         "role",
         "tags",
@@ -142,6 +143,7 @@ class Caller:
         "team_blocked",
         "team_models",
         "user",
+        "user_models",
         "view",
     )
 
@@ -156,8 +158,11 @@ class Caller:
         self.project = ""
         self.models: tuple[str, ...] = ()
         self.team_models: tuple[str, ...] = ()
+        self.user_models: tuple[str, ...] = ()
+        """Of the user, for keys without a team."""
+        self.org_models: tuple[str, ...] = ()
         self.access: tuple[Policy, ...] = ()
-        """The model lists of key and team, compiled (`engine/grants.py`)."""
+        """The model lists of key, team, user and organization, compiled (`engine/grants.py`)."""
         self.allowances: tuple[Allowance, ...] = ()
         """What key, user, team, membership and organization may use, compiled (`engine/allowances.py`)."""
         self.aliases: Mapping[str, str] = {}

@@ -40,7 +40,7 @@ PART = 16
 NEW = "new"
 ORDER = "order"
 """Policies that the gateway does not have yet, and the keys of all of them in order."""
-SLICED = ("deployments", "keys", "teams", "users")
+SLICED = ("deployments", "keys", "teams", "users", "organizations", "budgets")
 """The lists of a configuration that may be long."""
 SLICE = 0.002
 """Seconds of unpickling before others have the event loop."""

@@ -19,6 +19,7 @@ from engine.outbound import Address, Http, HttpRequest, Origin, Pieces, Timeouts
 if TYPE_CHECKING:
     from engine.body import Members
     from engine.policy import Policy
+    from engine.storing import Store
 
 __all__ = [
     "EVERY", "Address", "Arrival", "Channel", "Claim", "Clock", "Count", "Counter", "Counters", "Deps", "Dialect", "Endpoint", "Frame", "Hold",
@@ -306,6 +307,9 @@ class Registry(Protocol):
 
     def counters(self, name: str, clock: Clock) -> Counters:
         """Make the place where counters live."""
+
+    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
+        """Open a store; raises StoreError."""
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

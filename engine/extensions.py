@@ -16,6 +16,7 @@ from typing import Any
 
 from engine.contracts import Clock, Counters, Deps, Dialect, Provider, Sink
 from engine.policy import Policy
+from engine.storing import Store
 
 SHOWN = 20
 """Names that an error lists."""
@@ -64,6 +65,11 @@ class Extensions:
         """Make the place where counters live."""
         counters: Counters = _find("counters", name)(clock)
         return counters
+
+    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
+        """Open a store; raises StoreError."""
+        store: Store = _find("stores", name)(settings)
+        return store
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -1,4 +1,4 @@
-"""Model lists of keys and teams, compiled to the `ModelAccess` policies that they are.
+"""Model lists of keys and of who stands behind them, compiled to the `ModelAccess` policies that they are.
 
 LiteLLM's words are settled here: `all-proxy-models` and `*` allow everything, `all-team-models` leaves a key to its
 team's list, `no-default-models` is a name that no model has.
@@ -25,7 +25,10 @@ Kind = Callable[[str], type[Policy]]
 
 def grant(caller: Caller, kind: Kind) -> Caller:
     """Set what a caller's own lists allow; an empty list allows all."""
-    lists = (("key", caller.models, KEY_ALL), ("team", caller.team_models, TEAM_ALL))
+    lists = (
+        ("key", caller.models, KEY_ALL), ("team", caller.team_models, TEAM_ALL), ("user", caller.user_models, TEAM_ALL),
+        ("organization", caller.org_models, TEAM_ALL),
+    )  # fmt: skip
     caller.access = tuple(
         _policy(owner, models, kind) for owner, models, every in lists if models and not every & {*models}
     )

@@ -28,7 +28,7 @@ class Identity:
 
     def __init__(self, directory: Directory, now: Callable[[], float]) -> None:
         self.directory = directory
-        self._now = now
+        self.clock = now
         self._refused: dict[str, int] = {}
         self._second = 0
 
@@ -57,13 +57,13 @@ class Identity:
             self._count(address)
             what = "key" if caller.blocked else f"team `{caller.team}`"
             raise _refusal("auth_error", f"this {what} is blocked; ask an administrator to unblock it")
-        if caller.expires is not None and caller.expires <= self._now():
+        if caller.expires is not None and caller.expires <= self.clock():
             self._count(address)
             raise _refusal("expired_key", "this key has expired; ask an administrator for a new one")
         return caller
 
     def _count(self, address: str) -> None:
-        second = int(self._now())
+        second = int(self.clock())
         if second != self._second or len(self._refused) >= ADDRESSES:
             self._second = second
             self._refused.clear()

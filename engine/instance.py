@@ -19,6 +19,7 @@ from engine.api.health import Health
 from engine.api.inference import Inference
 from engine.api.limits import Limits
 from engine.api.listener import Listener
+from engine.api.management import Spending, management
 from engine.api.models import Models
 from engine.build import Builder, building
 from engine.compiler import Outcome
@@ -39,7 +40,8 @@ from engine.pricing import Prices
 from engine.receive import Receiver
 from engine.record import Recorder
 from engine.reload import Reloader, sliced
-from engine.settle import Settled
+from engine.settle import Settled, StartError
+from engine.storing import Kind, Store, StoreError
 from engine.supervisor import Supervisor
 from engine.transport import Transport, make
 
@@ -64,9 +66,14 @@ class Instance:
         self.prices = Prices.bundled()
         built = settled.build(self.registry, self.prices)
         self.snapshot = built.snapshot
-        self.identity = Identity(Directory(settled.spec.general.master_key, built.callers), clock.time)
+        self.store = _opened(self.registry, data)
+        self.directory = Directory(None)
+        self.directory.declare(settled.spec.general.master_key, built.declared, self.registry.kind)
+        for kind in Kind:
+            self.directory.fill(kind, self.store.entities(kind))
+        self.identity = Identity(self.directory, clock.time)
         self.ledger = Ledger(self.registry.counters("memory", clock), clock)
-        self.ledger.callers = self.identity.known
+        self.ledger.callers, self.ledger.customers = self.directory.known, self.directory.customer
         self.snapshot.policies.limits.view = self.ledger.counters.view
         self.receiver = Receiver()
         sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})
@@ -110,6 +117,7 @@ class Instance:
             await self.reloader.close()
             await self.http.close()
             self.recorder.close()
+            self.store.close()
 
     def _start_reloading(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_signal_handler(signal.SIGHUP, self.reloader.request, "SIGHUP")
@@ -134,10 +142,10 @@ class Instance:
         errors = [problem for problem in built.problems if problem.severity == "error"]
         if errors:
             return self.snapshot.revision, errors
-        directory = Directory(spec.general.master_key, built.callers)
         built.snapshot.policies.limits.view = self.ledger.counters.view
         # Rules and keys change together: nothing runs between these lines.
-        self.snapshot, self.identity.directory = built.snapshot, directory
+        self.snapshot = built.snapshot
+        self.directory.declare(spec.general.master_key, built.declared, self.registry.kind)
         self._not_in_force = outcome.loaded.not_in_force
         return built.snapshot.revision, []
 
@@ -150,6 +158,12 @@ class Instance:
         application.add_routes(Health(self._state, self.metrics, lambda: self.snapshot).routes())
         application.add_routes(Models(self.identity, lambda: self.snapshot, self.prices).routes())
         application.add_routes(Config(self.identity, self._reload, lambda: self.snapshot).routes())
+        application.add_routes(
+            management(
+                self.identity, self.store, lambda: self.snapshot.settings.key_header, Spending(),
+                unenforced=self._settled.allow_unenforced,
+            )
+        )  # fmt: skip
         application.add_routes(planned.routes())
         return application
 
@@ -157,7 +171,7 @@ class Instance:
         draining = self._listener is not None and self._listener.draining
         not_in_force: tuple[NotInForce, ...] = self._not_in_force
         return {
-            "ready": not draining, "db": "Not connected", "cache": None, "litellm_version": __version__,
+            "ready": not draining, "db": "connected", "cache": None, "litellm_version": __version__,
             "success_callbacks": [], "revision": self.snapshot.revision, "policies": len(self.snapshot.policies),
             "config_in_sync": self.reloader.last.good, "config_problems": len(self.reloader.last.problems),
             "draining": draining, "components_down": dict(self._supervisor.crashed),
@@ -183,3 +197,11 @@ class Instance:
             due = loop.time() + GAP_EVERY
             await asyncio.sleep(GAP_EVERY)
             self.metrics.gap(max(0.0, loop.time() - due))
+
+
+def _opened(registry: Extensions, data: DataDir) -> Store:
+    """Open the store in the data directory; raises StartError."""
+    try:
+        return registry.store("sqlite", {"path": data.path / "interlock.db"})
+    except StoreError as error:
+        raise StartError(str(error)) from error

@@ -7,7 +7,8 @@ Every method blocks; the owner calls them in a thread.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 
@@ -50,6 +51,25 @@ class Entity(NamedTuple):
     created_at: float = 0.0
     updated_at: float = 0.0
     document: Mapping[str, Any] = {}
+
+
+class Row(NamedTuple):
+    """An entity as the request path keeps it in memory, its document still the JSON text that it was."""
+
+    id: str
+    alias: str = ""
+    user_id: str = ""
+    team_id: str = ""
+    organization_id: str = ""
+    blocked: bool = False
+    expires: float | None = None
+    document: bytes = b"{}"
+
+
+def row_of(entity: Entity) -> Row:
+    """Return what the request path keeps of an entity."""
+    document = json.dumps(dict(entity.document)).encode()
+    return Row(*entity[1:6], entity.blocked, entity.expires, document)
 
 
 class Gone(NamedTuple):
@@ -208,6 +228,9 @@ class Store(Protocol):
 
     def get(self, kind: Kind, entity_id: str) -> Entity | None:
         """Return one entity."""
+
+    def entities(self, kind: Kind) -> Iterator[Row]:
+        """Give every entity of a kind, one after the other; nobody else reads until the last."""
 
     def delete(self, kind: Kind, ids: Sequence[str]) -> list[str]:
         """Delete entities, all or none; return the ids that were there."""

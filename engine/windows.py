@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import re
+from calendar import monthrange
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -164,6 +165,17 @@ def rate(text: str, algorithm: str = "fixed") -> Window:
         raise ValueError(f"`{text}`: months differ in length; the window of a rate is in s, m, h, d or w")
     length = count * UNITS[unit] * SECOND
     return Window(RATES[algorithm], f"rate:{length}", length)
+
+
+def after(text: str, now: datetime) -> datetime:
+    """Return the instant that lies a duration after another, `1mo` on the same day of next month or its last; raises ValueError."""
+    count, unit = _parsed(text)
+    if unit != "mo":
+        return now + timedelta(seconds=count * UNITS[unit])
+    if count > 120:
+        raise ValueError(f"`{text}`: a duration is ten years at most")
+    year, month = divmod(now.year * 12 + now.month - 1 + count, 12)
+    return now.replace(year=year, month=month + 1, day=min(now.day, monthrange(year, month + 1)[1]))
 
 
 def _parsed(text: str) -> tuple[int, str]:

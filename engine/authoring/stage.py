@@ -81,8 +81,11 @@ class Stage:
         except ValidationError as error:
             wrong = {".".join(map(str, one["loc"])): one["msg"].lower() for one in error.errors()}
             raise ValueError("; ".join(f"{name}: {message}" for name, message in wrong.items())) from None
-        spec = self.spec.model_copy(update={"keys": (key,)})
-        return key.key, next(callers_of(spec, kind))
+        problems: list[Problem] = []
+        found = next(callers_of(self.spec.model_copy(update={"keys": (key,)}), kind, problems), None)
+        if found is None:
+            raise ValueError(problems[-1].message)
+        return key.key, found
 
 
 def staged(sources: Sources, environ: Mapping[str, str]) -> Stage:

@@ -24,6 +24,7 @@ from engine.contracts import (
 )
 from engine.errors import UpstreamError
 from engine.policy import Policy
+from engine.storing import Store
 
 SAID = "This is a trial."
 """What an upstream says of which nothing else is wanted."""
@@ -77,6 +78,10 @@ class StagedRegistry:
     def counters(self, name: str, clock: Clock) -> Counters:
         """Make the place where counters live."""
         return self._real.counters(name, clock)
+
+    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
+        """Open a store."""
+        return self._real.store(name, settings)
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

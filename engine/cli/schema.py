@@ -16,6 +16,7 @@ from engine.config import keys
 from engine.config.fields import Spec
 from engine.config.specs import (
     BudgetShare,
+    BudgetSpec,
     DeploymentSpec,
     GeneralSettings,
     GroupAlias,
@@ -44,6 +45,7 @@ SECTIONS: Mapping[str, type[Spec]] = {
     "teams": TeamSpec,
     "users": UserSpec,
     "organizations": OrganizationSpec,
+    "budgets": BudgetSpec,
     "rate_limits": RateLimitSpec,
     "pass_through_endpoints": PassThroughSpec,
     "GroupAlias": GroupAlias,
@@ -106,8 +108,9 @@ def _sections() -> Schema:
         "virtual_keys": _list("virtual_keys"),
         "keys": _list("virtual_keys"),
         "teams": _list("teams"),
-        "users": _list("users", _NOT_YET),
-        "organizations": _list("organizations", _NOT_YET),
+        "users": _list("users"),
+        "organizations": _list("organizations"),
+        "budgets": _list("budgets"),
         "proxy_settings": _nullable({"type": "object", "properties": {"teams": _list("teams")}}),
         "rate_limits": {
             "anyOf": [*_list("rate_limits")["anyOf"], {"type": "object", "additionalProperties": _limits()}],

@@ -38,6 +38,12 @@ class Limits(Spec):
     rpm_limit_type: str | None = None
 
 
+class BudgetSpec(Limits, Marked):
+    """Limits that keys, teams, users, organizations and customers share by naming them in `budget_id`."""
+
+    budget_id: str = Field(min_length=1)
+
+
 class Entity(Limits, Marked):
     """What keys, teams, users and organizations have in common."""
 
@@ -76,13 +82,11 @@ def _joined(tags: Any, more: Any) -> Any:
     return [tag for index, tag in enumerate(both) if tag not in both[:index]]
 
 
-class KeySpec(Entity):
-    """One virtual key."""
+class KeyFields(Entity):
+    """What is said of a virtual key, beside what clients send."""
 
-    other_names: ClassVar[Mapping[str, str]] = {**Limits.other_names, "api_key": "key", "user_role": "role"}
+    other_names: ClassVar[Mapping[str, str]] = {**Limits.other_names, "user_role": "role"}
 
-    key: str = Field(min_length=1, repr=False)
-    """What clients send, beginning with `sk-`; `os.environ/NAME` keeps it out of the file."""
     key_alias: str | None = None
     aliases: dict[str, str] = Field(default_factory=dict)
     """Name asked for -> name meant."""
@@ -107,6 +111,15 @@ class KeySpec(Entity):
     send_invite_email: bool | None = None
     auto_rotate: bool | None = None
     rotation_interval: str | None = None
+
+
+class KeySpec(KeyFields):
+    """One virtual key."""
+
+    other_names: ClassVar[Mapping[str, str]] = {**KeyFields.other_names, "api_key": "key"}
+
+    key: str = Field(min_length=1, repr=False)
+    """What clients send, beginning with `sk-`; `os.environ/NAME` keeps it out of the file."""
 
 
 class TeamSpec(Entity):
@@ -156,6 +169,18 @@ class OrganizationSpec(Entity):
 
     organization_id: str = Field(min_length=1)
     organization_alias: str | None = None
+
+
+class CustomerSpec(Limits, Marked):
+    """One end user: a customer of who calls."""
+
+    other_names: ClassVar[Mapping[str, str]] = {**Limits.other_names, "end_user_id": "user_id"}
+
+    user_id: str = Field(min_length=1)
+    alias: str | None = None
+    blocked: bool = False
+    allowed_model_region: str | None = None
+    default_model: str | None = None
 
 
 class PassThroughSpec(Marked):

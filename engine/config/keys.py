@@ -49,8 +49,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "guardrails": G,
         "policies": G,
         "policy_attachments": G,
-        "users": F,
-        "organizations": F,
         "callback_settings": F,
         "callbacks": F,
         "mcp_servers": F,
@@ -163,7 +161,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "use_spend_logs_partitioning": F,
         "include_call_id_in_error_body": F,
         "missing_session_id": F,
-        "apply_user_budget_to_team_keys": F,
         "dangerously_permit_weak_or_unset_master_key": F,
         "enforce_fallback_model_access": F,
     },
@@ -268,8 +265,16 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "team_member_permissions": F,
         "secret_manager_settings": F,
     },
-    "users": {name: kind for name, kind in _ENTITY.items() if kind != F},
-    "organizations": {name: kind for name, kind in _ENTITY.items() if kind != F},
+    "users": {
+        **_ENTITY,
+        "organizations": F,
+        "sso_user_id": F,
+        "auto_create_key": F,
+        "key_alias": F,
+        "duration": F,
+        "team_id": F,
+    },
+    "organizations": _ENTITY,
     "pass_through_endpoints": {"guardrails": G, "is_from_config": F},
 }
 
@@ -288,6 +293,9 @@ IN_FORCE: Final = frozenset(
         "keys",
         "teams",
         "rate_limits",
+        "users",
+        "organizations",
+        "budgets",
     }
 )
 """The sections of the top level that do something."""
@@ -304,6 +312,8 @@ PLACES: Final[Mapping[Path, str]] = {
     ("general_settings", "pass_through_endpoints", "[]"): "pass_through_endpoints",
     ("proxy_settings", "teams", "[]"): "teams",
     ("teams", "[]"): "teams",
+    ("users", "[]"): "users",
+    ("organizations", "[]"): "organizations",
 }
 """Where in the file the sections of `NOT_IN_FORCE` are found."""
 

@@ -19,6 +19,7 @@ from engine.config.include import gather
 from engine.config.keys import IN_FORCE, NOT_IN_FORCE, STRATEGIES_IN_FORCE
 from engine.config.problems import Findings, NotInForce, Path, Problem
 from engine.config.specs import (
+    BudgetSpec,
     ConfigSpec,
     DeploymentSpec,
     GeneralSettings,
@@ -52,6 +53,7 @@ _SECTIONS: Mapping[type[Spec], str] = {
     TeamSpec: "teams",
     UserSpec: "users",
     OrganizationSpec: "organizations",
+    BudgetSpec: "budgets",
     RateLimitSpec: "rate_limits",
     PassThroughSpec: "pass_through_endpoints",
 }
@@ -119,6 +121,7 @@ class _Reader:
             teams=self.named(TeamSpec, "team_id", self.listed(*_TEAMS)),
             users=self.named(UserSpec, "user_id", self.listed(("users",))),
             organizations=self.named(OrganizationSpec, "organization_id", self.listed(("organizations",))),
+            budgets=self.named(BudgetSpec, "budget_id", self.listed(("budgets",))),
             rate_limits=self.named(RateLimitSpec, "model", self.tree.rate_limits()),
             pass_through=self.named(PassThroughSpec, "path", self.listed(_PASSED)),
             files=files,

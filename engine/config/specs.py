@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from engine.config.entities import KeySpec, OrganizationSpec, PassThroughSpec, TeamSpec, UserSpec
+from engine.config.entities import BudgetSpec, KeySpec, OrganizationSpec, PassThroughSpec, TeamSpec, UserSpec
 from engine.config.fields import (
     Amount,
     Count,
@@ -28,6 +28,7 @@ from engine.config.fields import (
 from engine.config.keys import provider_key
 
 __all__ = [
+    "BudgetSpec",
     "ConfigSpec",
     "DeploymentSpec",
     "GeneralSettings",
@@ -244,6 +245,8 @@ class GeneralSettings(Spec):
     """Status of calls that a budget refuses."""
     user_header_name: str | None = None
     """One more header in which clients may say who their end user is."""
+    apply_user_budget_to_team_keys: bool = False
+    """Count what a user's keys spend against the user's budget even where a key belongs to a team."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
@@ -268,6 +271,10 @@ class LitellmSettings(Spec):
     """Tag -> `{max_budget, budget_duration}`."""
     timezone: Zone = "UTC"
     """Where the days and months of budgets begin."""
+    max_end_user_budget: Amount | None = None
+    """USD for each end user without limits of their own."""
+    max_end_user_budget_id: str | None = None
+    """The same, by a name of `budgets`."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
@@ -332,6 +339,7 @@ class ConfigSpec(Spec):
     teams: tuple[TeamSpec, ...] = ()
     users: tuple[UserSpec, ...] = ()
     organizations: tuple[OrganizationSpec, ...] = ()
+    budgets: tuple[BudgetSpec, ...] = ()
     rate_limits: tuple[RateLimitSpec, ...] = ()
     pass_through: tuple[PassThroughSpec, ...] = ()
     files: tuple[str, ...] = ()

@@ -85,7 +85,8 @@ def mixed_run(house: Gateway) -> list[str]:
     answers += [house.post("/v1/chat/completions", body, KEYS["good"]) for body in bad_bodies()]
     answers.append(house.post("/v1/chat/completions", gzip.compress(PROMPT.encode())[:-3], content_encoding="gzip"))
     answers += [house.get(f"/nowhere?key={KEYS['good']}", key=None), house.get("/v1/models", KEYS["expired"])]
-    answers.append(house.request("POST", "/key/generate", json.dumps({"key": KEYS["good"]}).encode(), MASTER, {}))
+    for path in ("/key/generate", "/key/update", "/key/block", "/key/regenerate"):
+        answers.append(house.request("POST", path, json.dumps({"key": KEYS["good"]}).encode(), MASTER, {}))
     with Wire(house) as wire:
         answers.append(wire.send(post(chat("echo", PROMPT), f"cookie : {KEYS['good']}")).answer())
     with Wire(house) as wire:
@@ -114,7 +115,7 @@ def test_no_key_and_no_prompt_is_written_anywhere(house):
     assert eventually(lambda: records.exists() and len(records.read_text().splitlines()) >= 22)
     house.stop()
     written = {
-        str(path): path.read_text()
+        str(path): path.read_bytes().decode("latin-1")
         for path in Path(house.folder).rglob("*")
         if path.is_file() and path.name != "config.yaml"
     }

@@ -231,3 +231,19 @@ def test_listed_exactly_when_callable(drawn, key, team, aliases):
         assert passes(who, snapshot, name) is (name in found), name
     for name in {*NAMES, "al2", "other/q"}:
         assert callable_by(who, snapshot, name) is passes(who, snapshot, name)
+
+
+@pytest.mark.parametrize(
+    ("field", "kind_of", "owner"), [("user_models", "user", "user"), ("org_models", "org", "organization")]
+)
+def test_the_lists_of_user_and_organization_hold_too(field, kind_of, owner):
+    made = Caller("hash")
+    setattr(made, field, ("claude",))
+    grant(made, kind)
+    assert passes(made, HOUSE, "claude")
+    call = call_of(HOUSE, made, "gpt-4o")
+    route(call)
+    with pytest.raises(PolicyError) as error:
+        check_model(call)
+    assert error.value.type == f"{kind_of}_model_access_denied"
+    assert error.value.message == f"this {owner} may not call model `gpt-4o`; it may call: `claude`"

@@ -165,3 +165,25 @@ def test_an_error_names_what_is_wrong_with_a_rate():
         windows.rate("1mo")
     with pytest.raises(ValueError, match="`leaky` is no algorithm; there are fixed, sliding, token-bucket"):
         windows.rate("1m", "leaky")
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "then"),
+    [
+        ("30s", "2026-01-01T00:00:00", "2026-01-01T00:00:30"),
+        ("30m", "2026-01-01T00:00:00", "2026-01-01T00:30:00"),
+        ("30h", "2026-01-01T00:00:00", "2026-01-02T06:00:00"),
+        ("30d", "2026-01-31T12:00:00", "2026-03-02T12:00:00"),
+        ("1mo", "2026-01-31T12:00:00", "2026-02-28T12:00:00"),
+        ("1mo", "2026-12-05T12:00:00", "2027-01-05T12:00:00"),
+        ("13mo", "2027-01-31T12:00:00", "2028-02-29T12:00:00"),
+    ],
+)
+def test_a_duration_from_now_is_exact(text, now, then):
+    assert windows.after(text, datetime.fromisoformat(now)) == datetime.fromisoformat(then)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0s", "-1d", "1y", "121mo", "99999d"])
+def test_what_is_no_duration_is_told(text):
+    with pytest.raises(ValueError, match=r"is no duration|some length|ten years"):
+        windows.after(text, datetime(2026, 1, 1, tzinfo=UTC))

@@ -25,6 +25,7 @@ from engine.storing import (
     LogFilter,
     LogPage,
     Rollup,
+    Row,
     Scope,
     SpendRow,
     UsageQuery,
@@ -67,6 +68,13 @@ class Sqlite:
         """Return one entity."""
         with self._reading() as connection:
             return entities.get(connection, kind, entity_id)
+
+    def entities(self, kind: Kind) -> Iterator[Row]:
+        """Give every entity of a kind."""
+        with self._reading() as connection:
+            yield from entities.rows(connection, kind)
+            # What was read once, in order, is not read again: its pages need not stay.
+            connection.execute("PRAGMA shrink_memory")
 
     def delete(self, kind: Kind, ids: Sequence[str]) -> list[str]:
         """Delete entities; return the ids that were there."""

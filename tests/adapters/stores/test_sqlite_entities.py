@@ -16,8 +16,10 @@ from engine.storing import (
     Gone,
     Kind,
     Listing,
+    Row,
     SpendRow,
     StoreError,
+    row_of,
 )
 
 ALL = EntityFilter()
@@ -143,3 +145,14 @@ def test_half_a_character_is_stored_as_a_question_mark(store):
     store.put(Entity(Kind.TEAM, "t\ud800", "\0'é\udfff", document={"\ud800": "\udfff"}))
     assert store.get(Kind.TEAM, "t\ud800").alias == "\0'é?"
     assert store.get(Kind.TEAM, "t?").document == {"\ud800": "\udfff"}
+
+
+def test_all_of_a_kind_are_given_as_the_request_path_keeps_them(store):
+    put = [key("a", team_id="t", blocked=True, expires=1.5, document={"models": ["é"]}), key("b")]
+    for entity in (*put, Entity(Kind.TEAM, "t")):
+        store.put(entity)
+    found = {row.id: row for row in store.entities(Kind.KEY)}
+    assert found == {entity.id: row_of(entity) for entity in put}
+    assert list(store.entities(Kind.TEAM)) == [Row("t")]
+    assert list(store.entities(Kind.USER)) == []
+    store.put(key("c"))

@@ -9,7 +9,7 @@ CASES = {
     "router_settings: {routing_strategy: least-busy}": ["router_settings.routing_strategy feature"],
     "router_settings: {routing_strategy: simple-shuffle, cooldown_time: 5}": ["router_settings.cooldown_time feature"],
     "guardrails: [{guardrail_name: a}]": ["guardrails guardrail"],
-    "users: [{user_id: a, max_budget: 1, user_email: e}]": ["users feature", "users[0].max_budget limit"],
+    "users: [{user_id: a, max_budget: 1, user_email: e}]": ["users[0].max_budget limit"],
     "keys: [{key: sk-a, tpm: 1, max_budget: 0, guardrails: [g], allowed_routes: [/x]}]": [
         "keys[0].tpm limit",
         "keys[0].max_budget limit",
