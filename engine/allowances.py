@@ -107,7 +107,11 @@ def budget_window(duration: str, zone: str) -> Window:
 
 def nano(field: str, dollars: Any) -> int:
     """Return an amount of USD in nano-dollars; raises ValueError."""
-    if isinstance(dollars, bool) or not isinstance(dollars, int | float | Decimal) or not 0 <= dollars < UNLIMITED / NANO:
+    if (
+        isinstance(dollars, bool)
+        or not isinstance(dollars, int | float | Decimal)
+        or not 0 <= dollars < UNLIMITED / NANO
+    ):
         raise ValueError(f"`{field}`: `{dollars}` is no amount of USD")
     return int((Decimal(str(dollars)) * NANO).to_integral_value(ROUND_HALF_UP))
 
