@@ -34,7 +34,8 @@ def _ends(directory: Path, since: Position, until: Position) -> Iterator[tuple[i
         # The first one may be folded to its end, and gone.
         if number > since.segment or path.exists():
             yield number, path.stat().st_size
-    yield until
+    if until > since:
+        yield until
 
 
 def _segment(path: Path, begin: int, end: int) -> Iterator[tuple[Position, bytes]]:
