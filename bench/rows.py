@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bench import policies
 from bench.peer_rows import PEERS
@@ -37,21 +38,39 @@ def gateway_config(site: Site) -> dict[str, object]:
     }
 
 
-def _interlock(name: str, site: Site, port: int) -> list[str]:
+def limited_config(site: Site) -> dict[str, object]:
+    """Return the same with budgets of keys, teams and users, and limits of requests, tokens and parallel calls; none is near."""
+    config: Any = gateway_config(site)
+    money = {"max_budget": 1_000_000, "budget_duration": "30d"}
+    for number, key in enumerate(config["litellm_settings"]["virtual_keys"]):
+        rates = {"rpm_limit": 100_000_000, "tpm_limit": 100_000_000_000}
+        key.update(money, **rates, user_id=f"user-{number % 10}", max_parallel_requests=100_000)
+    for team in config["proxy_settings"]["teams"]:
+        team.update(money)
+    config["users"] = [{"user_id": f"user-{number}", **money} for number in range(10)]
+    config["general_settings"]["apply_user_budget_to_team_keys"] = True
+    return config
+
+
+def _interlock(
+    name: str, site: Site, port: int, made: Callable[[Site], dict[str, object]] = gateway_config
+) -> list[str]:
     place = site.place(name)
     config = place / "config.yaml"
     # JSON is YAML.
-    config.write_text(json.dumps(gateway_config(site), indent=1), encoding="utf-8")
+    config.write_text(json.dumps(made(site), indent=1), encoding="utf-8")
     (place / "data").mkdir()
     command = [sys.executable, "-m", "engine.cli.main", "serve", "--config", str(config), "--port", str(port)]
     return [*command, "--data", str(place / "data"), "--host", "127.0.0.1"]
 
 
-def _under(write: Callable[[Path], Path]) -> Callable[[str, Site, int], list[str]]:
+def _under(
+    write: Callable[[Path], Path], made: Callable[[Site], dict[str, object]] = gateway_config
+) -> Callable[[str, Site, int], list[str]]:
     """Return the row of a gateway under policies."""
 
     def command(name: str, site: Site, port: int) -> list[str]:
-        started = _interlock(name, site, port)
+        started = _interlock(name, site, port, made)
         return [*started, "--policies", str(write(site.directory / name / "policies"))]
 
     return command
@@ -98,6 +117,7 @@ ROWS: dict[str, Row] = {
     "bare2": Row(_bare),
     "interlock": Row(_interlock),
     "policies": Row(_under(policies.site)),
+    "ledger": Row(_under(policies.site, limited_config)),
     "rules100": Row(_under(policies.hundred)),
     "policies1000": Row(_under(policies.thousand)),
     "nginx": Row(_nginx),
