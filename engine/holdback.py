@@ -48,9 +48,9 @@ class Texts:
         return self._frames.usage
 
     @property
-    def frames(self) -> int:
-        """How many frames have passed."""
-        return self._frames.frames
+    def tokens(self) -> int:
+        """How many tokens have passed, by guess."""
+        return self._frames.tokens
 
     def feed(self, data: bytes) -> bytes:
         """Return the guarded form of the frames that `data` completes."""

@@ -119,13 +119,7 @@ class Answer:
     def _metered(self, relay: Relay) -> Metered | None:
         """Return what counts a stream while it passes; None where all that it may have is held, or nothing of it counts."""
         need, hold = self._call.account.wanted, self._call.account.hold
-        if (
-            need is None
-            or hold is None
-            or not need.stream
-            or need.held >= need.output
-            or self._call.account.shortest is not None
-        ):
+        if need is None or hold is None or not need.stream or need.held >= need.output:
             return None
         held = self._call.account.held
         if held is None or not held.by_output:
@@ -197,10 +191,10 @@ def guessed(call: Call, answer: bytes) -> Usage | None:
 class Binary:
     """Relays what is not text as it comes."""
 
-    __slots__ = ("frames", "usage")
+    __slots__ = ("tokens", "usage")
 
     def __init__(self) -> None:
-        self.frames = 0
+        self.tokens = 0
         self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -219,12 +213,12 @@ class Binary:
 class Large:
     """Relays an answer too large to hold; its usage is read from its end."""
 
-    __slots__ = ("_dialect", "_tail", "frames", "usage")
+    __slots__ = ("_dialect", "_tail", "tokens", "usage")
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._tail = b""
-        self.frames = 0
+        self.tokens = 0
         self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> bytes:
@@ -254,11 +248,11 @@ def _is_stream(upstream: Upstream) -> bool:
 
 
 def _used(call: Call, relay: Relay, metered: Metered | None) -> Usage:
-    """Take what the stream reported; count what the provider did not: four bytes a token asked, a token a frame answered."""
+    """Take what the stream reported; count what the provider did not: four bytes a token asked, what its frames come to answered."""
     need = call.account.wanted
     usage = relay.usage or Usage(need.estimate if need is not None else call.body_size // 4)
     if relay.usage is None or usage.estimated:
-        usage.output = max(usage.output, metered.seen if metered is not None else relay.frames)
+        usage.output = max(usage.output, metered.seen if metered is not None else relay.tokens)
         usage.total = usage.input + usage.output
         usage.estimated = True
     return usage
