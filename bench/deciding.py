@@ -13,6 +13,7 @@ import timeit
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from adapters.counters.memory import Memory
 from bench import policies
 from bench.shapes import MODEL, SHAPES
 from engine import body
@@ -40,7 +41,7 @@ SETS: Mapping[str, Callable[[Path], Path]] = {
 ROUNDS = 2000
 
 
-class _Source:
+class Source:
     """A request that has arrived."""
 
     target = "/v1/chat/completions"
@@ -50,12 +51,15 @@ class _Source:
         self.headers = {"user-agent": "bench", "content-type": "application/json"}
 
     def at_hand(self) -> bytes | None:
+        """Return nothing: nobody asks."""
         return None
 
     async def read(self, limit: int) -> bytes:
+        """Fail: nobody reads."""
         raise NotImplementedError(limit)
 
     async def whole(self, limit: int) -> bytes:
+        """Fail: nobody reads."""
         raise NotImplementedError(limit)
 
 
@@ -71,14 +75,14 @@ def _snapshot(write: Callable[[Path], Path], registry: Extensions) -> Snapshot:
 
 def _measure(snapshot: Snapshot, registry: Extensions, data: bytes) -> tuple[float, float]:
     """Return microseconds of deciding and of all that policies add, records included."""
-    recorder = Recorder(Ledger(), Metrics(), Receiver(), time.monotonic)
+    recorder = Recorder(Ledger(Memory(SystemClock()), SystemClock()), Metrics(), Receiver(), time.monotonic)
     route = Route("/chat/completions", "chat", registry.dialect("openai"))
     caller = Caller("k" * 64)
     caller.team, caller.alias = "team-1", "bench-1"
     members = body.read(data)
 
     def call() -> Call:
-        made = Call("bench-1", route, snapshot, _Source())
+        made = Call("bench-1", route, snapshot, Source())
         made.caller, made.members, made.body_size, made.time = caller, dict(members), len(data), 1.8e9
         read_members(made)
         made.model_asked, made.group = made.model, snapshot.find(made.model)

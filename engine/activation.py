@@ -15,11 +15,13 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from engine.call import Call, Caller, Usage
+from engine.end_user import end_user
 from engine.expr.runtime import ERRORS
 from engine.expr.values import LimitError, Timestamp
 from engine.prompts import decoded
 
 if TYPE_CHECKING:
+    from engine.governing import PolicySet
     from engine.policy import Ref
 
 ALL: frozenset[str] = frozenset({"*"})
@@ -201,9 +203,12 @@ def _llm_request(call: Call, needs: Needs) -> dict[str, Any]:
 
 def _end_user(call: Call, needs: Needs) -> str:
     del needs
-    raw = call.members.get("user")
-    said = _decode(raw) if raw is not None and raw != NULL else ""
-    return said if isinstance(said, str) else ""
+    return end_user(call)
+
+
+def _budgets(call: Call, needs: Needs) -> dict[str, Any]:
+    policies: PolicySet = call.snapshot.policies
+    return policies.budgets(call, needs.of("budget"))
 
 
 def _now(call: Call, needs: Needs) -> Timestamp:
@@ -253,6 +258,7 @@ _WHOLE: Mapping[str, Make] = {
     "metadata": lambda *_: {},
     "env": lambda *_: ENV,
     "now": _now,
+    "budget": _budgets,
     **{name: lambda *_: {} for name in FIELDS},
 }
 """The other variables; those of FIELDS too, of which a call's policies read nothing."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.activation import HIDDEN, TAGGED
 from engine.call import Call
+from engine.end_user import HEADERS as USER_HEADERS
 
 if TYPE_CHECKING:
     from engine.policy import Ref
@@ -19,6 +20,8 @@ LARGEST = 1024
 """Bytes of a member that is compared; a call with a larger one is like no other."""
 ALIKE = 64
 """Kinds of alike calls remembered for one plan; beyond it they are forgotten."""
+END_USER = frozenset({"user", "litellm_metadata", "metadata", "safety_identifier"})
+"""Members that may name the end user."""
 _SAME = frozenset({("request", "route"), ("llm", "model")})
 """What is the same for all calls of a plan."""
 _CALL = frozenset({("llm", "streaming"), ("llm", "requestModel"), ("request", "method")})
@@ -36,12 +39,12 @@ def stands(ref: Ref) -> bool:
 class Alike:
     """How calls of one plan are compared: by these members, headers and facts."""
 
-    __slots__ = ("_address", "_headers", "_members", "_target", "steady")
+    __slots__ = ("_address", "_headers", "_members", "_on_behalf", "_target", "steady")
 
     def __init__(self, refs: Iterable[Ref]) -> None:
         members: set[str] = set()
         headers: set[str] = set()
-        self._address = self._target = False
+        self._address = self._target = self._on_behalf = False
         steady = set()
         for ref in refs:
             variable, *path = ref
@@ -65,7 +68,9 @@ class Alike:
             elif (variable, name) == ("source", "address"):
                 self._address = True
             elif (variable, name) == ("endUser", "id"):
-                members.add("user")
+                members |= END_USER
+                headers.update(USER_HEADERS)
+                self._on_behalf = True
             else:
                 continue
             steady.add(ref)
@@ -91,6 +96,7 @@ class Alike:
             call.method,
             place,
             target,
+            call.headers.get(call.snapshot.settings.user_header) if self._on_behalf else None,
             *map(call.headers.get, self._headers),
             *found,
         )

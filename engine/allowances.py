@@ -13,10 +13,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engine import windows
-from engine.claims import Counter, Scope, Subject, Unit
+from engine.claims import NANO, UNLIMITED, Counter, Scope, Subject, Unit
 from engine.windows import LEASE, TOTAL, Window
 
-NANO = 1_000_000_000
 MINUTE = windows.rate("1m")
 OF_MODELS = {
     Scope.KEY: Scope.KEY_MODEL,
@@ -24,6 +23,8 @@ OF_MODELS = {
     Scope.ORGANIZATION: Scope.ORGANIZATION_MODEL,
 }
 """Whose counters are those of one model."""
+UNNAMED = frozenset({Scope.KEY, Scope.KEY_MODEL, Scope.GLOBAL})
+"""Whose counters are named without whose they are: that is the caller itself."""
 NAMES = (
     "max_budget", "soft_budget", "budget_duration", "rpm_limit", "tpm_limit", "max_parallel_requests", "model_max_budget",
     "model_rpm_limit", "model_tpm_limit",
@@ -89,14 +90,12 @@ def _counters(subject: Subject, said: Mapping[str, Any], terms: Terms) -> list[C
     return found
 
 
-UNLIMITED = 2**62
-"""The limit of a counter that only warns."""
-
-
 def counter(subject: Subject, unit: Unit, window: Window, limit: int, soft: int | None = None) -> Counter:
     """Make the counter of a subject; what is of one model has a counter of its own."""
     values = (subject.id, subject.detail) if subject.detail else (subject.id,)
-    return Counter(f"litellm/{subject.scope}", unit, window, limit, values, subject.id, subject, soft)
+    whose = () if subject.scope in UNNAMED else (subject.id,)
+    name = ":".join((subject.scope, *whose, *values[1:]))
+    return Counter(f"litellm/{subject.scope}", unit, window, limit, values, name, subject, soft)
 
 
 def budget_of(field: str, said: Mapping[str, Any], terms: Terms) -> Window:

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import orjson
 from msgspec import Raw
 
+from engine import quotas
+from engine.amounts import LENGTHS, number
 from engine.call import Caller
 from engine.callers import compiling
 from engine.config.builtin import built_in
-from engine.config.problems import Mark, Problem
+from engine.config.problems import Mark, Problem, nearest
 from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, LitellmParams
 from engine.config.specs import Prices as PriceFields
 from engine.contracts import Registry, Target, Timeouts
@@ -145,14 +147,20 @@ class Builder:
                 self.problems.append(Problem("error", None, f"router_settings.model_group_alias.{alias}", message))
 
     def check_targets(self, snapshot: Snapshot) -> None:
-        """Report policies that send calls to models that do not exist, or by tags that no deployment has."""
+        """Report policies that name models, budgets or tags of deployments that do not exist."""
         tagged = {tag for deployment in self.spec.deployments for tag in deployment.params.tags}
+        budgets = {policy.head.name for policy in snapshot.policies.policies if policy.limits()}
         for policy in snapshot.policies.policies:
             name, mark = policy.head.name, _mark(policy.head.place)
             for model in policy.targets():
                 if snapshot.find(model) is None:
                     message = f"`{name}` sends calls to `{model}`, which is not in `model_list`"
                     self.problems.append(Problem("error", mark, "", message))
+            for _, budget in (ref[:2] for ref in policy.head.refs if ref[0] == "budget" and len(ref) > 1):
+                if budget not in budgets:
+                    guess = nearest(budget, budgets)
+                    hint = f"did you mean `{guess}`?" if guess else "no policy of kind Budget has this name"
+                    self.problems.append(Problem("error", mark, "", f'`{name}` reads `budget["{budget}"]`: {hint}'))
             for tag in policy.tags():
                 if tag not in tagged:
                     message = f"`{name}` sends calls to deployments tagged `{tag}`, but none is"
@@ -190,6 +198,8 @@ class Builder:
         deployment.price = self._price(spec, provider_name, model)
         deployment.mode = spec.info.mode or (deployment.price.mode if deployment.price is not None else "")
         deployment.defaults, deployment.forced = _defaults(params)
+        deployment.output_default, deployment.output_forced = map(_length, (deployment.defaults, deployment.forced))
+        deployment.counters = quotas.deployment(self.spec, params, spec.id, provider_name)
         dropping = self.spec.litellm.drop_params if params.drop_params is None else params.drop_params
         kept = frozenset(params.allowed_openai_params)
         unsupported = endpoint.unsupported - kept if dropping else frozenset()
@@ -243,6 +253,14 @@ def _settings(spec: ConfigSpec, groups: list[ModelGroup]) -> Settings:
         key_header=(general.litellm_key_header_name or "").lower(),
         retries=1 if retries is None else retries,
         moderation_model=next(iter(moderators), Settings().moderation_model),
+        user_header=(general.user_header_name or "").lower(),
+        budget_status=general.budget_exceeded_status_code,
+        terms=quotas.terms(spec),
+        everywhere=quotas.everywhere(spec),
+        models=quotas.models(spec),
+        tags=quotas.tags(spec),
+        trusts_tags=bool(router.enable_tag_filtering),
+        parallel=general.max_parallel_requests,
     )
 
 
@@ -270,6 +288,12 @@ def _defaults(params: LitellmParams) -> tuple[tuple[tuple[str, Raw], ...], tuple
     forced = extra if isinstance(extra, Mapping) else {}
     plain = {name: value for name, value in params.defaults.items() if name != "extra_body"}
     return tuple((n, _raw(v)) for n, v in plain.items()), tuple((str(n), _raw(v)) for n, v in forced.items())
+
+
+def _length(members: tuple[tuple[str, Raw], ...]) -> int | None:
+    """Return how long members let an answer be."""
+    found = [number(value) for name, value in members if name in LENGTHS]
+    return max((length for length in found if length is not None), default=None)
 
 
 def _raw(value: Any) -> Raw:

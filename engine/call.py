@@ -6,17 +6,21 @@ and making one costs a quarter of a frozen dataclass on the request path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.allowances import Allowance
+    from engine.amounts import Wanted
     from engine.body import Members
+    from engine.claims import Counter
     from engine.contracts import Dialect, Hold, Source, TextGuard
+    from engine.counting import Counted
     from engine.decision import Decision
     from engine.errors import GatewayError
     from engine.form import Form
     from engine.policy import Policy
+    from engine.posting import Row
     from engine.snapshot import Deployment, ModelGroup, Snapshot
 
 
@@ -123,6 +127,7 @@ class Caller:
         "allowances",
         "allowed_tags",
         "blocked",
+        "counted",
         "expires",
         "granted",
         "key_hash",
@@ -168,6 +173,8 @@ class Caller:
         self.expires: float | None = None
         self.blocked = False
         self.team_blocked = False
+        self.counted: dict[tuple[int, str, tuple[Counter, ...]], Counted] = {}
+        """What this caller's calls are counted in, by (snapshot revision, model, counters of policies); see engine/counting.py."""
         self.granted: dict[tuple[int, str], bool] = {}
         """Answers already given for this caller, by (snapshot revision, group); see engine/access.py."""
         self.view: dict[str, Any] | None = None
@@ -210,6 +217,35 @@ class Route:
         return f"<Route {self.path} {self.task}>"
 
 
+class Account:
+    """What a call has to do with the ledger.
+
+    `hold` is what its last attempt was granted, `open` until that is settled or given back, `wanted` what it was granted for
+    where anything of it is counted; `shortest` the output limit that the upstream is sent instead of the client's, for what
+    remains pays for no more. `counted` once an attempt has counted as a request, `written` once the spend row is; `held` says in
+    which counters, `until` to when it counts there, `row` is the spend row as far as it is known.
+    """
+
+    __slots__ = (
+        "answer_id", "counted", "end_user", "held", "hold", "open", "row", "shortest", "until", "wanted", "written",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.hold: Hold | None = None
+        self.open = self.counted = self.written = False
+        self.wanted: Wanted | None = None
+        self.held: Counted | None = None
+        self.until: Sequence[int] = ()
+        self.row: Row | None = None
+        self.shortest: int | None = None
+        self.end_user = ""
+        self.answer_id = ""
+        """The id in the answer's body."""
+
+    def __repr__(self) -> str:
+        return f"<Account {self.hold} open={self.open}>"
+
+
 class Call:
     """One client request, from its arrival to its last byte.
 
@@ -219,12 +255,14 @@ class Call:
     """
 
     __slots__ = (
+        "account",
         "address",
         "arrived",
         "attempt",
         "body_size",
         "caller",
         "candidates",
+        "counters",
         "decision",
         "deployment",
         "error",
@@ -233,7 +271,6 @@ class Call:
         "group",
         "guards",
         "headers",
-        "hold",
         "id",
         "legible",
         "members",
@@ -283,10 +320,12 @@ class Call:
         self.group: ModelGroup | None = None
         self.candidates: tuple[Deployment, ...] = ()
         """The deployments of the group that policies leave; empty: all of them."""
+        self.counters: tuple[Counter, ...] = ()
+        """What policies count this call in, beside what its caller may use."""
         self.route_reason = ""
         self.decision: Decision | None = None
         self.deployment: Deployment | None = None
-        self.hold: Hold | None = None
+        self.account = Account()
         self.guards: tuple[TextGuard, ...] = ()
         self.attempt = 0
         self.usage: Usage | None = None

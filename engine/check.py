@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -24,12 +24,14 @@ from engine.activation import BODIES, Activation
 from engine.aside import aside
 from engine.body import elements
 from engine.call import Call
+from engine.claims import Counter
+from engine.computed import Variables
 from engine.decision import Decision, Outcome
 from engine.direct import direct
 from engine.edit import edit, written
 from engine.errors import PolicyError
 from engine.expr.program import ERRORS
-from engine.expr.values import EvaluationError, LimitError
+from engine.expr.values import LimitError
 from engine.governed import Bound, Judged
 from engine.governing import LONG, Plan
 from engine.policy import Action, Direction, Edit, Effect, Expression, Policy, Rule
@@ -127,6 +129,10 @@ def _decided(call: Call, decision: Decision) -> None:
         decision.activation.scanned = True
     if rules or plan.judged:
         _Verdict(decision).judge(plan, rules)
+    call.counters = plan.counters
+    for policy in plan.limiting:
+        if _applies(policy, decision):
+            call.counters += _counters(policy, decision)
     if plan.sets is not None:
         call.members = {**call.members, **plan.sets}
         decision.edits = plan.edits
@@ -135,6 +141,16 @@ def _decided(call: Call, decision: Decision) -> None:
     for policy in plan.editing:
         if _applies(policy, decision):
             _edited(policy, call, decision)
+
+
+def _counters(policy: Policy, decision: Decision) -> tuple[Counter, ...]:
+    """Return the counters that a policy limits a call by; raises PolicyError where it cannot be said which."""
+    activation = decision.activation
+    try:
+        return tuple(activation.call.snapshot.policies.limits.counters(policy, lambda value: value.value(activation)))
+    except ERRORS as error:
+        _failed(policy, decision, error)
+        return ()
 
 
 def _change(call: Call, decision: Decision, changes: Sequence[Edit]) -> None:
@@ -325,33 +341,13 @@ def _applies(policy: Policy, decision: Decision) -> bool:
     return True
 
 
-class Variables(dict[str, Any]):
-    """A policy's variables, each evaluated when it is first read."""
-
-    __slots__ = ("_activation", "_expressions")
-
-    def __init__(self, expressions: Iterable[tuple[str, Expression]], activation: Activation) -> None:
-        super().__init__()
-        self._expressions = dict(expressions)
-        self._activation = activation
-
-    def __missing__(self, name: str) -> Any:
-        expression = self._expressions[name]
-        try:
-            value = self[name] = expression.value(self._activation)
-        except LimitError:
-            raise
-        except ERRORS as error:
-            raise EvaluationError(f"variable `{name}`: {explained(expression, error)}") from error
-        return value
-
-
 def _failed(policy: Policy, decision: Decision, error: BaseException, expression: Expression | None = None) -> None:
     """Act on an error outside a rule; raises PolicyError unless the policy ignores errors."""
     head = policy.head
     what = explained(expression, error)
     decision.outcomes.append(Outcome(head.name, "error", what))
-    denies = isinstance(error, LimitError) and any(rule.effect is Effect.DENY for rule in policy.rules())
+    refuses = policy.limits() or any(rule.effect is Effect.DENY for rule in policy.rules())
+    denies = isinstance(error, LimitError) and refuses
     if head.ignore_errors and not denies:
         return
     said = f"policy `{head.name}` could not be evaluated: {without_place(what)}"

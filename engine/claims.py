@@ -7,7 +7,12 @@ from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
-from engine.windows import Window
+from engine.windows import NEVER, Algorithm, Window
+
+NANO = 1_000_000_000
+"""Nano-dollars in a dollar."""
+UNLIMITED = 2**62
+"""The limit of a counter that only warns."""
 
 
 class Unit(enum.StrEnum):
@@ -19,6 +24,10 @@ class Unit(enum.StrEnum):
     INPUT_TOKENS = "input_tokens"
     OUTPUT_TOKENS = "output_tokens"
     PARALLEL = "parallel"
+
+
+PLACES = {unit: place for place, unit in enumerate(Unit)}
+"""Where each unit stands in a list of amounts."""
 
 
 class Scope(enum.StrEnum):
@@ -53,10 +62,14 @@ class Counter:
     """One limit as it is in force, made at load: `limit` and `soft`, after which to warn, are in the unit.
 
     `id` outlives a change of the limit, the name and the algorithm; a policy's `values` tell its counters apart (the
-    key, the model). `subject` is what a refusal and headers speak of. Raises ValueError for a limit below 0.
+    key, the model). `subject` is what a refusal and headers speak of; `fallback` is the model that answers when the limit
+    is used up, `message` what is said then beside the facts, `finding` what is done beyond `soft` where nothing is refused.
+    Raises ValueError for a limit below 0.
     """
 
-    __slots__ = ("algorithm", "id", "limit", "name", "soft", "subject", "unit", "window")
+    __slots__ = (
+        "algorithm", "fallback", "finding", "id", "limit", "message", "name", "place", "soft", "subject", "unit", "window",
+    )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of the id, then what may change under it
         self, policy: str, unit: Unit, window: Window, limit: int, values: Sequence[str] = (), name: str = "",
@@ -68,8 +81,10 @@ class Counter:
         self.name = name or policy
         self.subject = subject or Subject(Scope.POLICY, self.name)
         self.unit = unit
+        self.place = PLACES[unit]
         self.limit = limit
         self.soft = soft
+        self.fallback = self.message = self.finding = ""
         self.window = window
         self.algorithm = window.algorithm
 
@@ -116,6 +131,14 @@ class Hold:
     def __repr__(self) -> str:
         return f"<Hold {self.id.call}/{self.id.attempt} claims={len(self.claims)}>"
 
+    def left(self) -> Sequence[int]:
+        """Return what is left under the limit of each claim's counter, less than 0 where a settle went beyond it."""
+        return [counter.limit - amount for counter, amount in self.claims]
+
+    def until(self) -> Sequence[int]:
+        """Return the Unix nanoseconds from which on each claim no longer counts; NEVER where it always does."""
+        return [NEVER] * len(self.claims)
+
 
 class Count(NamedTuple):
     """A counter's state; `reset_at` is Unix nanoseconds, None where time alone frees nothing.
@@ -142,6 +165,26 @@ class Overrun(NamedTuple):
 
     counter: Counter
     amount: int
+
+
+def spread(claims: Sequence[Claim], amounts: Mapping[bytes, int]) -> tuple[list[int], list[Overrun]]:
+    """Divide each counter's amount among its claims: the first are filled first, the last takes what is over.
+
+    What is not named was used as claimed. Calls that run overrun nothing.
+    """
+    rest = {counter.id: max(0, amounts[counter.id]) for counter, _ in claims if counter.id in amounts}
+    last = {counter.id: place for place, (counter, _) in enumerate(claims)}
+    actuals, overruns = [], []
+    for place, (counter, amount) in enumerate(claims):
+        if counter.id not in rest:
+            actuals.append(amount)
+            continue
+        actual = rest[counter.id] if last[counter.id] == place else min(amount, rest[counter.id])
+        rest[counter.id] -= actual
+        actuals.append(actual)
+        if actual > amount and counter.algorithm is not Algorithm.LEASE:
+            overruns.append(Overrun(counter, actual - amount))
+    return actuals, overruns
 
 
 class Counters(Protocol):
@@ -180,6 +223,9 @@ class Counters(Protocol):
 
     async def count(self, counter: Counter) -> Count:
         """Return a counter's state now."""
+
+    def view(self, counter: Counter) -> Count:
+        """Return what this process knows of a counter's state, plain and never waiting: at most a second old."""
 
     async def reset(self, counter: Counter) -> None:
         """Start a counter anew; holds settle where they were taken. Leases stay, they are calls that run."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Raw
 
 from engine import body
+from engine.amounts import LENGTHS
 from engine.call import Call
 from engine.contracts import Pieces
 from engine.errors import ClientError, invalid_request
@@ -31,6 +32,8 @@ def compose(call: Call, deployment: Deployment) -> Pieces:
         members.setdefault(name, value)
     for name, value in deployment.forced:
         members[name] = value
+    if call.account.shortest is not None:
+        _shorten(members, call, deployment, call.account.shortest)
     for name in deployment.drops:
         members.pop(name, None)
     if deployment.renames:
@@ -40,6 +43,18 @@ def compose(call: Call, deployment: Deployment) -> Pieces:
     if call.route.media and call.form is not None:
         return call.form.rebuild(members)
     return body.pieces(members) if call.body_size > body.LARGE else (body.rebuild(members),)
+
+
+def _shorten(members: body.Members, call: Call, deployment: Deployment, limit: int) -> None:
+    """Ask for no longer an answer than is paid for, by the words that the client uses."""
+    said = [name for name in LENGTHS if name in members]
+    if not said and call.route.operation == "responses":
+        said = ["max_output_tokens"]
+    elif not said:
+        # Reasoning models refuse the older word, servers that are not OpenAI's may not know the newer.
+        said = ["max_completion_tokens" if deployment.endpoint.unsupported else "max_tokens"]
+    for name in said:
+        members[name] = Raw(b"%d" % limit)
 
 
 def _rename(members: body.Members, deployment: Deployment) -> None:

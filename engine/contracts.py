@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from engine.call import Call, Usage
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVERY", "Address", "Arrival", "Channel", "Claim", "Clock", "Count", "Counter", "Counters", "Deps", "Dialect", "Endpoint", "Frame", "Hold",
-    "HoldId", "Http", "HttpRequest", "Origin", "Overrun", "Pieces", "Provider", "Random", "Refused", "Registry", "Reply", "Sink", "Source", "Target",
+    "HoldId", "Http", "HttpRequest", "Meter", "Origin", "Overrun", "Pieces", "Provider", "Random", "Refused", "Registry", "Reply", "Sink", "Source", "Target",
     "TextGuard", "TextSlot", "Timeouts", "Tunnel", "Unit", "Upload", "Upstream", "address",
 ]  # fmt: skip
 
@@ -59,6 +59,10 @@ class Target(NamedTuple):
     stream_timeouts: Timeouts
 
 
+Meter = Callable[[str], int]
+"""Takes the next piece of a text and returns how many tokens more it has."""
+
+
 class Endpoint(Protocol):
     """One deployment's upstream, ready to be called: everything constant is composed at load."""
 
@@ -71,6 +75,12 @@ class Endpoint(Protocol):
     """Request members that this provider has under another name."""
     secrets: tuple[bytes, ...]
     """Credentials that the upstream is sent, and that no client may be shown when an upstream quotes them."""
+
+    def input_tokens(self, call: Call) -> int | None:
+        """Return the input tokens that the provider will count, where it counts as we can; None where that is a guess."""
+
+    def meter(self) -> Meter | None:
+        """Return what counts the tokens of a text that grows, exactly as the provider will; None where that is a guess."""
 
     async def send(self, call: Call, body: Pieces) -> Upstream:
         """Send one request body for `call.route.task`; raises UpstreamError."""
@@ -297,6 +307,9 @@ class Registry(Protocol):
 
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:
         """Open a store; raises StoreError."""
+
+    def counters(self, name: str, clock: Clock) -> Counters:
+        """Make the place where counters live."""
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from engine.allowances import NAMES, Terms, allowance
-from engine.claims import Scope, Subject, Unit
+from engine import quotas
+from engine.allowances import NAMES, allowance
+from engine.claims import Scope, Subject
 from engine.config.entities import BudgetSpec, Entity, KeySpec
 from engine.config.problems import Mark, Problem
 from engine.config.specs import ConfigSpec
 from engine.digest import digest, masked
 from engine.storing import Kind, Row
 
-TOKENS = {"total": Unit.TOKENS, "input": Unit.INPUT_TOKENS, "output": Unit.OUTPUT_TOKENS}
 COLUMNS = frozenset(
     """
     mark key key_alias team_alias user_alias organization_alias user_id team_id organization_id blocked expires
@@ -34,7 +33,7 @@ class Declared:
         spec = spec or ConfigSpec()
         self.rows: dict[Kind, dict[str, Row]] = {kind: {} for kind in Kind}
         self.places: dict[tuple[Kind, str], tuple[Mark | None, str]] = {}
-        self.terms = Terms(spec.litellm.timezone, TOKENS[spec.general.token_rate_limit_type])
+        self.terms = quotas.terms(spec)
         self.user_budget_everywhere = spec.general.apply_user_budget_to_team_keys
         self.budgets: dict[str, Mapping[str, Any]] = {one.budget_id: _limits(one) for one in spec.budgets}
         default = spec.litellm.max_end_user_budget_id
@@ -72,13 +71,7 @@ class Declared:
 
 
 def declaring(declared: Declared, spec: ConfigSpec, problems: list[Problem]) -> Iterator[None]:
-    """Fill a declared layer, an entity at a time; what is wrong with the terms themselves is added to `problems`."""
-    try:
-        ZoneInfo(declared.terms.zone)
-    except (LookupError, OSError, ValueError):
-        message = f"`{declared.terms.zone}` is no time zone; write a name as `Europe/Berlin` or `UTC`"
-        problems.append(Problem("error", None, "litellm_settings.timezone", message))
-        declared.terms = declared.terms._replace(zone="UTC")
+    """Fill a declared layer, an entity at a time; what is wrong with its budgets is added to `problems`."""
     for at, budget in enumerate(spec.budgets):
         try:
             allowance(Subject(Scope.KEY, budget.budget_id), declared.budgets[budget.budget_id], declared.terms)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import hmac
 from collections import OrderedDict
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import structlog
 
-from engine.allowances import NOTHING, Allowance
 from engine.call import Caller
 from engine.callers import Callers, PolicyKind
+from engine.counting import Customer
 from engine.declared import Declared
 from engine.digest import digest, masked
 from engine.policy import Policy
@@ -27,13 +26,6 @@ log = structlog.get_logger("interlock")
 
 CUSTOMERS = 100_000
 """End users whose limits are kept compiled; the one not asked for longest makes room."""
-
-
-class Customer(NamedTuple):
-    """An end user: whether it is blocked, and what it may use."""
-
-    blocked: bool = False
-    allowance: Allowance = NOTHING
 
 
 ANYBODY = Customer()

@@ -24,7 +24,7 @@ class GatewayError(Exception):
     """A call cannot go on.
 
     `type` is the wire's error type, `code` a name that clients look for (empty: the status), `param` the offending
-    request member, `retry_after` seconds until a new try makes sense. `id` joins the client's answer and the log line.
+    request member, `retry_after` seconds until a new try makes sense, `headers` go with the answer. `id` joins the client's answer and the log line.
     """
 
     def __init__(self, status: int, type: str, message: str, *, source: Source, param: str | None = None) -> None:  # noqa: A002 - the wire's own word
@@ -37,6 +37,7 @@ class GatewayError(Exception):
         self.code = ""
         self.retryable = False
         self.retry_after: int | None = None
+        self.headers: tuple[tuple[str, str], ...] = ()
         self.id = secrets.token_hex(4)
 
     def __repr__(self) -> str:

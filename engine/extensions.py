@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-from engine.contracts import Deps, Dialect, Provider, Sink
+from engine.contracts import Clock, Counters, Deps, Dialect, Provider, Sink
 from engine.policy import Policy
 from engine.storing import Store
 
@@ -65,6 +65,11 @@ class Extensions:
         """Open a store; raises StoreError."""
         store: Store = _find("stores", name)(settings)
         return store
+
+    def counters(self, name: str, clock: Clock) -> Counters:
+        """Make the place where counters live."""
+        counters: Counters = _find("counters", name)(clock)
+        return counters
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -6,18 +6,18 @@ whether a request was delivered cannot be known once it has been sent.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from engine.call import Call
+from engine.check import check
 from engine.compose import compose
-from engine.contracts import Dialect, Random, Upstream
+from engine.contracts import Clock, Dialect, Random, Refused, Upstream
 from engine.errors import InternalError, UpstreamError
 from engine.foreign import classify
 from engine.ledger import Ledger
+from engine.refusals import OF_DEPLOYMENTS, refusal
 from engine.relay import Answer
 from engine.routing import order
 from engine.snapshot import Deployment
+from engine.windows import NEVER
 
 ERROR_BODY = 1024 * 1024
 """Bytes of an upstream's error that are kept."""
@@ -28,10 +28,11 @@ RETRYABLE = frozenset({401, 403, 408, 409, 429})
 class Forwarder:
     """Opens upstream answers for calls."""
 
-    def __init__(self, ledger: Ledger, random: Random, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, ledger: Ledger, random: Random, clock: Clock) -> None:
         self.ledger = ledger
         self.random = random
-        self.monotonic = monotonic
+        self.monotonic = clock.monotonic
+        self.wall = clock.time
 
     def forward(self, call: Call) -> Forwarding:
         """Open the first good answer for a call, and close it behind the block."""
@@ -49,32 +50,58 @@ class Forwarding:
         self._upstream: Upstream | None = None
 
     async def __aenter__(self) -> Answer:
-        call, forwarder = self._call, self._forwarder
-        assert call.group is not None  # noqa: S101 - route comes before forward
-        last: UpstreamError | None = None
-        for deployment in order(
-            call.candidates or call.group.deployments, forwarder.random, 1 + call.snapshot.settings.retries
-        ):
-            try:
-                self._upstream = await self._attempt(deployment)
-            except UpstreamError as error:
-                last = error
-                if not error.retryable:
-                    break
-            else:
-                return Answer(call, deployment, self._upstream, forwarder.ledger, forwarder.monotonic)
-        raise last or InternalError(429, "no_healthy_deployment", f"no deployment of `{call.model}` can take this call")
+        call = self._call
+        refused = await self._open()
+        if refused is not None and refused.claim.counter.fallback:
+            await degrade(call, refused)
+            refused = await self._open()
+        if refused is not None:
+            raise refusal(refused, call, self._forwarder.wall())
+        assert call.deployment is not None  # noqa: S101 - what is open has one
+        assert self._upstream is not None  # noqa: S101 - it is open
+        return Answer(call, call.deployment, self._upstream, self._forwarder.ledger, self._forwarder.monotonic)
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._upstream is not None:
             self._upstream.close()
 
-    async def _attempt(self, deployment: Deployment) -> Upstream:
-        """Reserve and send once; raises UpstreamError for a refusal, whose own words it keeps."""
+    async def _open(self) -> Refused | None:
+        """Open the answer of the first deployment that may take the call and does; or say which limit refuses it.
+
+        A deployment whose own limits refuse is passed over. Raises the last UpstreamError when all that were tried failed.
+        """
         call, forwarder = self._call, self._forwarder
-        call.attempt += 1
-        call.deployment = deployment
-        call.hold = await forwarder.ledger.reserve(call)
+        assert call.group is not None  # noqa: S101 - route comes before forward
+        last: UpstreamError | None = None
+        soonest: Refused | None = None
+        tries = 1 + call.snapshot.settings.retries
+        for deployment in order(call.candidates or call.group.deployments, forwarder.random):
+            call.attempt += 1
+            refused = await forwarder.ledger.reserve(call, deployment)
+            if refused is not None:
+                call.attempt -= 1
+                if refused.claim.counter.subject.scope not in OF_DEPLOYMENTS:
+                    return refused
+                soonest = min(soonest or refused, refused, key=_until)
+                continue
+            call.deployment = deployment
+            try:
+                self._upstream = await self._attempt(deployment)
+            except UpstreamError as error:
+                last, tries = error, tries - 1
+                if not error.retryable or not tries:
+                    break
+            else:
+                return None
+        if last is not None:
+            raise last
+        if soonest is None:
+            raise InternalError(429, "no_healthy_deployment", f"no deployment of `{call.model}` can take this call")
+        return soonest
+
+    async def _attempt(self, deployment: Deployment) -> Upstream:
+        """Send once what is held for; raises UpstreamError for a refusal, whose own words it keeps."""
+        call, forwarder = self._call, self._forwarder
         started = forwarder.monotonic()
         try:
             upstream = await deployment.endpoint.send(call, compose(call, deployment))
@@ -82,9 +109,9 @@ class Forwarding:
                 raise await _refusal(upstream, deployment, call.route.dialect)
         except UpstreamError as error:
             if error.sent:
-                forwarder.ledger.settle(call, call.hold, None)
+                forwarder.ledger.settle(call, None, final=False)
             else:
-                forwarder.ledger.release(call.hold)
+                forwarder.ledger.release(call)
             raise
         finally:
             call.upstream_seconds += forwarder.monotonic() - started
@@ -94,6 +121,20 @@ class Forwarding:
                 502, "upstream_error", f"the upstream answered {upstream.status}, which is not an answer"
             )
         return upstream
+
+
+async def degrade(call: Call, refused: Refused) -> None:
+    """Turn a call to the model that answers once a budget is used up; what governs calls to that decides about it anew."""
+    counter, group = refused.claim.counter, call.snapshot.find(refused.claim.counter.fallback)
+    if group is None or group is call.group:
+        return
+    call.route_reason = f"{counter.name} is used up: {call.model} -> {counter.fallback}"
+    call.model, call.group, call.candidates = counter.fallback, group, ()
+    await check(call)
+
+
+def _until(refused: Refused) -> int:
+    return NEVER if refused.reset_at is None else refused.reset_at
 
 
 async def _refusal(upstream: Upstream, deployment: Deployment, dialect: Dialect) -> UpstreamError:

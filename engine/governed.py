@@ -47,7 +47,7 @@ class Governed:
     """
 
     __slots__ = (
-        "_needs", "alike", "editing", "judged", "log", "loops", "named", "patterns", "plain", "policies", "quiet", "reads", "refs",
+        "_needs", "alike", "editing", "judged", "limiting", "log", "loops", "named", "patterns", "plain", "policies", "quiet", "reads", "refs",
         "routing",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class Governed:
         self.quiet = Raw(orjson.dumps({"quiet": self.named, "told": ()}))
         """What is recorded where every rule said what it usually says."""
         self.routing = tuple(policy for policy in policies if type(policy).direct is not Policy.direct)
+        self.limiting = tuple(policy for policy in policies if type(policy).limits is not Policy.limits)
         self.editing = tuple(policy for policy in policies if type(policy).edits is not Policy.edits)
         self.refs = frozenset(ref for policy in policies for ref in policy.head.refs)
         self.reads: tuple[Read, ...] = every(self.refs)

@@ -6,15 +6,18 @@ A thousand policies cost a few microseconds when a caller first asks for a model
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
 
-from engine.activation import BODIES, Activation
+from engine.activation import ALL, BODIES, Activation
 from engine.alike import ALIKE, Key
 from engine.call import Call, Caller
+from engine.claims import Counter
+from engine.expr.program import ERRORS
 from engine.governed import Bound, Governed, log_of
 from engine.index import Index
+from engine.limiting import Limiting
 from engine.policy import Action, Edit, Effect, Log, Policy, Ref
 from engine.reads import Reads
 from engine.standing import Standing
@@ -54,12 +57,14 @@ class Plan:
         "_standing",
         "alike",
         "brief",
+        "counters",
         "deaf",
         "editing",
         "edits",
         "governed",
         "hidden",
         "judged",
+        "limiting",
         "log",
         "named",
         "needles",
@@ -75,7 +80,13 @@ class Plan:
         "shown",
     )
 
-    def __init__(self, governed: Governed, standing: Standing | None = None, part: Part | None = None) -> None:
+    def __init__(
+        self,
+        governed: Governed,
+        standing: Standing | None = None,
+        part: Part | None = None,
+        made: Limiting | None = None,
+    ) -> None:
         standing = standing or Standing.of(None, "", "", None)
         self.governed = governed
         self.policies = governed.policies
@@ -93,6 +104,12 @@ class Plan:
         """What is changed of every such call, by policies that need not be asked."""
         self.sets = _sets(self.edits)
         """The same, where it is nothing but members set beside the prompt."""
+        self.counters: tuple[Counter, ...] = ()
+        """The counters of every such call, by limits that caller, route and model alone tell apart."""
+        self.limiting = governed.limiting
+        """The policies whose limits depend on more."""
+        if made is not None and self.limiting:
+            self._settle_limits(standing, made)
         self.reads = Reads(governed.reads, governed.refs, standing)
         log = governed.log
         held = [(name, when, True if when is None else standing.settled(when)) for name, when in log.mask]
@@ -137,11 +154,30 @@ class Plan:
         """
         return size * self._scan + self._loops * (300 * min(elements, size) + size)
 
+    def _settle_limits(self, standing: Standing, made: Limiting) -> None:
+        """Find the counters that are the same for all these calls."""
+        counters: list[Counter] = []
+        left = []
+        for policy in self.limiting:
+            head = policy.head
+            held = [standing.settled(condition) for _, condition in head.conditions]
+            if False in held:
+                continue
+            values = [standing.settled(value) for limit in policy.limits() for value in limit.values]
+            if head.variables or None in held or None in values:
+                left.append(policy)
+                continue
+            try:
+                counters += made.counters(policy, standing.settled)
+            except ERRORS:
+                left.append(policy)
+        self.counters, self.limiting = tuple(counters), tuple(left)
+
     def residual(self, key: Key) -> Plan | None:
         """Return what is left to decide about calls that are alike by this key; None before the first."""
         return self.residuals.get(key) if self.residuals is not None else None
 
-    def reduced(self, activation: Activation, edits: Sequence[Edit]) -> Plan:
+    def reduced(self, activation: Activation, edits: Sequence[Edit], limits: Limiting) -> Plan:
         """Return what is left to decide about calls like this one, in which every rule said what it usually says."""
         assert self.alike is not None  # noqa: S101 - there is no key without it
         steady = self.alike.steady
@@ -156,7 +192,7 @@ class Plan:
             for policy in self.editing
         )
         part = Part(routing, () if fixed else self.editing, tuple(edits) if fixed else ())
-        return Plan(self.governed, self._standing.widened(activation, steady), part)
+        return Plan(self.governed, self._standing.widened(activation, steady), part, limits)
 
     def _left(self) -> frozenset[Ref]:
         """Return what is read by what is left: rules with their messages, conditions, variables, routes and edits."""
@@ -167,7 +203,7 @@ class Plan:
                     refs |= expression.program.refs
             if bound.rule.expression is None:
                 refs |= bound.policy.head.refs
-        for policy in (*self.routing, *self.editing, *(judged.policy for judged in self.judged)):
+        for policy in (*self.routing, *self.editing, *self.limiting, *(judged.policy for judged in self.judged)):
             refs |= policy.head.refs
         return frozenset(refs)
 
@@ -192,6 +228,7 @@ class PolicySet:
         self._plans: dict[tuple[Caller | None, str, str], Plan] = {}
         self._governed: dict[int, Governed] = {}
         self._remembered = 0
+        self.limits = Limiting()
         self.log = log_of(self.policies)
         self.chooses_models = any(policy.head.match.models for policy in self.policies)
         """Whether the model that a call names decides which policies govern it."""
@@ -216,7 +253,9 @@ class PolicySet:
         if plan is None:
             self._make_room()
             chosen = self.index.governing(caller, model, group) & self.index.routes.select((operation,))
-            plan = self._plans[key] = Plan(self._of(chosen), Standing.of(caller, operation, model, group))
+            plan = self._plans[key] = Plan(
+                self._of(chosen), Standing.of(caller, operation, model, group), made=self.limits
+            )
         return plan
 
     def remember(self, plan: Plan, key: Key, activation: Activation, edits: Sequence[Edit]) -> None:
@@ -229,7 +268,12 @@ class PolicySet:
             known.clear()
         self._make_room()
         self._remembered += 1
-        known[key] = plan.reduced(activation, edits)
+        known[key] = plan.reduced(activation, edits, self.limits)
+
+    def budgets(self, call: Call, names: frozenset[str]) -> dict[str, dict[str, Any]]:
+        """Return how the budgets of these names stand for a call; of all of them where the names say `*`."""
+        wanted = [policy for policy in self.policies if policy.limits() and (names is ALL or policy.head.name in names)]
+        return self.limits.budgets(call, wanted)
 
     def _make_room(self) -> None:
         """Begin anew where a plan more would be one too many."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from engine import __version__
 from engine.call import Answered, Call
+from engine.claims import NANO, Counter, Scope, Unit
 
 DROPPED = frozenset(
     {
@@ -32,7 +33,27 @@ DROPPED = frozenset(
     }
 )
 """What an upstream says of its own connection, or to browsers; it ends here."""
-NANO = 1_000_000_000
+KINDS = {
+    Unit.REQUESTS: "requests",
+    Unit.TOKENS: "tokens",
+    Unit.INPUT_TOKENS: "tokens",
+    Unit.OUTPUT_TOKENS: "tokens",
+    Unit.PARALLEL: "max_parallel_requests",
+}
+SCOPES = frozenset(
+    {
+        Scope.KEY,
+        Scope.USER,
+        Scope.TEAM,
+        Scope.MEMBER,
+        Scope.ORGANIZATION,
+        Scope.END_USER,
+        Scope.KEY_MODEL,
+        Scope.TEAM_MODEL,
+        Scope.ORGANIZATION_MODEL,
+    }
+)
+"""Whose limits LiteLLM's headers tell of."""
 RULES = 10
 """Rules and warnings of one call that its answer names."""
 SHOWN = 500
@@ -64,7 +85,7 @@ def deployment_head(deployment_id: str, api_base: str, group: str) -> bytes:
 
 
 def answer_head(call: Call, upstream: Sequence[tuple[bytes, bytes]], spent: int, now: float) -> bytes:
-    """Write the header lines of an answer; `spent` is the key's spend before this call, in nano-dollars."""
+    """Write the header lines of an answer; `spent` is the key's spend, in nano-dollars."""
     return _own_head(call, spent, now) + provider_lines(upstream)
 
 
@@ -85,12 +106,23 @@ def _own_head(call: Call, spent: int, now: float) -> bytes:
     cost = usage.cost if usage is not None else None
     micros = int((now - call.arrived) * 1_000_000)
     own = max(0, micros - int(call.upstream_seconds * 1_000_000))
-    dollars, nano = divmod(spent + (cost or 0), NANO)
-    head = _ANSWER % (
+    dollars, nano = divmod(spent, NANO)
+    account = call.account
+    limits = account.held.lines(account.hold) if account.held is not None and account.hold is not None else b""
+    head = limits + _ANSWER % (
         deployment.head if deployment is not None else b"", name, call.snapshot.head, _told(call), name, dollars, nano,
         micros // 1000, micros % 1000, own // 1000, own % 1000, max(0, call.attempt - 1),
     )  # fmt: skip
     return head if cost is None else head + b"x-litellm-response-cost: %d.%09d\r\n" % divmod(cost, NANO)
+
+
+def limit_head(counter: Counter) -> bytes:
+    """Compose how the lines of a counter begin, in LiteLLM's words; nothing for budgets, and for what it has no word for."""
+    kind, scope = KINDS.get(counter.unit, ""), counter.subject.scope
+    if not kind or scope not in SCOPES:
+        return b""
+    prefix = f"x-ratelimit-{scope}"
+    return line(f"{prefix}-limit-{kind}", str(counter.limit)) + f"{prefix}-remaining-{kind}: ".encode()
 
 
 def decision_head(call: Call) -> bytes:
@@ -102,17 +134,17 @@ def _told(call: Call) -> bytes:
     """Write what is said of a decision that has something to say."""
     decision, told = call.decision, b""
     if call.route_reason:
-        told = b"x-interlock-route-reason: %b\r\n" % _shown(call.route_reason)
+        told = b"x-interlock-route-reason: %b\r\n" % shown(call.route_reason)
     if decision is None:
         return told
     if decision.determining:
-        told += b"x-interlock-rule: %b\r\n" % _shown(", ".join(decision.determining[:RULES]))
+        told += b"x-interlock-rule: %b\r\n" % shown(", ".join(decision.determining[:RULES]))
     if decision.warnings:
-        told += b"".join(b"x-interlock-warning: %b\r\n" % _shown(warning) for warning in decision.warnings[:RULES])
+        told += b"".join(b"x-interlock-warning: %b\r\n" % shown(warning) for warning in decision.warnings[:RULES])
     return told
 
 
-def _shown(text: str) -> bytes:
+def shown(text: str) -> bytes:
     """Write text that a header can hold: without control characters, other letters escaped."""
     clean = "".join(character if character.isprintable() else " " for character in text[:SHOWN])
     return clean.encode("ascii", "backslashreplace")

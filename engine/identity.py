@@ -32,6 +32,10 @@ class Identity:
         self._refused: dict[str, int] = {}
         self._second = 0
 
+    def known(self, key_hash: str) -> Caller | None:
+        """Return who has a key of this hash now."""
+        return self.directory.known(key_hash)
+
     async def identify(self, call: Call) -> None:
         """Set `call.caller`; raises ClientError 401 for a missing, unknown, expired or blocked key."""
         call.caller = self.admit(call.headers, call.snapshot.settings.key_header, call.address)

@@ -72,13 +72,15 @@ class Instance:
         for kind in Kind:
             self.directory.fill(kind, self.store.entities(kind))
         self.identity = Identity(self.directory, clock.time)
-        self.ledger = Ledger()
+        self.ledger = Ledger(self.registry.counters("memory", clock), clock)
+        self.ledger.callers, self.ledger.customers = self.identity.known, self.directory.customer
+        self.snapshot.policies.limits.view = self.ledger.counters.view
         self.receiver = Receiver()
         sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})
         self.recorder = Recorder(self.ledger, self.metrics, self.receiver, clock.monotonic, (sink,))
         self.gateway = Gateway(
-            self.identity, self.receiver, Forwarder(self.ledger, chance, clock.monotonic), self.recorder,
-            Passer(self.http, self.ledger, self.prices, chance, clock.monotonic),
+            self.identity, self.receiver, Forwarder(self.ledger, chance, clock), self.recorder,
+            Passer(self.http, self.ledger, self.prices, chance, clock),
         )  # fmt: skip
         self.inference = Inference(self.gateway, self.registry, lambda: self.snapshot, clock)
         self.reloader = Reloader(settled.sources, settled.spec.files, self._apply, self.metrics)
@@ -95,6 +97,7 @@ class Instance:
         for name, run in (
             ("transport", self.http.run),
             ("records", self.recorder.run),
+            ("ledger", self.ledger.run),
             ("limits", self.limits.run),
             ("loop", self._watch_loop),
         ):
@@ -139,6 +142,7 @@ class Instance:
         errors = [problem for problem in built.problems if problem.severity == "error"]
         if errors:
             return self.snapshot.revision, errors
+        built.snapshot.policies.limits.view = self.ledger.counters.view
         # Rules and keys change together: nothing runs between these lines.
         self.snapshot = built.snapshot
         self.directory.declare(spec.general.master_key, built.declared, self.registry.kind)
@@ -156,7 +160,7 @@ class Instance:
         application.add_routes(Config(self.identity, self._reload, lambda: self.snapshot).routes())
         application.add_routes(
             management(
-                self.identity, self.store, lambda: self.snapshot.settings.key_header, Spending(),
+                self.identity, self.store, lambda: self.snapshot.settings.key_header, Spending(used=self.ledger.counters.count),
                 unenforced=self._settled.allow_unenforced,
             )
         )  # fmt: skip

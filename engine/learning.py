@@ -127,6 +127,15 @@ class Learned:
         short = max(actual - estimate, 0)
         self._of(self._errors, (model, ""), 99).add(-(-short * WHOLE // max(estimate, 1)))
 
+    def knows(self, model: str, key: str) -> bool:
+        """Tell whether a model's answers to a key, and the error of its estimates, are known well enough."""
+        answers, errors = self._outputs.get((model, key)), self._errors.get((model, ""))
+        return (
+            answers is not None
+            and answers.samples >= MARGIN_SAMPLES
+            and (errors is None or errors.samples >= MARGIN_SAMPLES)
+        )
+
     def output(self, model: str, key: str = "") -> int:
         """Return the 95th percentile of output tokens: the key's, else the model's, each from 20 samples on; else 256."""
         for one in ((model, key), (model, "")):

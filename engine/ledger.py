@@ -1,25 +1,62 @@
 """The one place where calls hold and spend: every egress reserves before it sends and settles when it ends.
 
-Every operation is idempotent by (call id, attempt). This ledger knows no limits: it grants each hold at once, and
-keeps what each key has spent since the start.
+A call holds the most that it may use of every counter that governs it, in one step, or is refused and counts nowhere.
+It settles at what it used: its end, an error, a client that left, a crash all lead there, once. Every operation is
+idempotent by (call id, attempt).
 """
 
 from __future__ import annotations
 
-from engine.call import Call, Usage
-from engine.contracts import Hold, HoldId
-from engine.errors import GatewayError
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from engine.amounts import Wanted, unmeasured, wanted
+from engine.books import Books, parts
+from engine.call import Call, Caller, Usage
+from engine.claims import Claim, Counter, Counters, Hold, HoldId, Refused, Unit, spread
+from engine.contracts import Clock
+from engine.counting import Counted, Customers, counted
+from engine.decision import Decision, Outcome
+from engine.learning import Learned
+from engine.posting import Part
+from engine.refusals import refusal, shown
+from engine.snapshot import Deployment
+from engine.windows import Algorithm
+
+log = structlog.get_logger("interlock")
 
 KEYS = 1_000_000
 """Keys whose spend is kept in memory."""
+LEASE = Algorithm.LEASE
+SWEEP = 1.0
+"""Seconds between two looks for leases that ran out."""
+RENEW = 20
+"""Sweeps between two renewals: a third of the lease."""
+SAMPLED = 8
+"""Of so many answers one is learned from, once enough is known."""
+TRIES = 8
+"""How often an answer is made shorter before the call is refused."""
 
 
 class Ledger:
-    """Grants holds and counts what was spent, in nano-dollars by key hash."""
+    """Grants holds, settles them and keeps what each key has spent."""
 
-    def __init__(self) -> None:
+    def __init__(self, counters: Counters, clock: Clock, books: Books | None = None) -> None:
+        self.counters = counters
+        self.learned = Learned()
+        self.customers: Customers = lambda _: None
+        self.callers: Callable[[str], Caller | None] = lambda _: None
+        self.overruns: dict[Unit, int] = {}
+        """By how much settlements exceeded their holds, by unit."""
+        self.crossed: dict[str, int] = {}
+        """How often soft limits were passed, by the counter's name."""
+        self._clock = clock
+        self._books = books or Books()
         self._open: dict[HoldId, Hold] = {}
         self._spent: dict[str, int] = {}
+        self._turn = 0
 
     def __repr__(self) -> str:
         return f"<Ledger {len(self._open)} open holds>"
@@ -29,31 +66,231 @@ class Ledger:
         """How many holds are neither settled nor released."""
         return len(self._open)
 
-    def peek(self, call: Call) -> GatewayError | None:
-        """Tell whether the caller is out of budget already, before any work is done for it."""
-        del call
-        return None
+    async def reserve(self, call: Call, deployment: Deployment) -> Refused | None:
+        """Hold what one attempt of a call may use at a deployment; None when it is granted, and `call.account` says what.
 
-    async def reserve(self, call: Call) -> Hold:
-        """Hold what one attempt of a call may use."""
+        Raises InternalError 503 when that cannot be recorded, and PolicyError for an end user that is blocked.
+        """
+        own = counted(call, self.customers)
+        every = own.beside(deployment.counters)
+        return await self.hold(call, every, wanted(call, deployment, self.learned) if every.measured else None)
+
+    async def hold(self, call: Call, every: Counted, need: Wanted | None) -> Refused | None:
+        """Hold what is needed of some counters; as `reserve`."""
+        unavailable = self._books.available()
+        if unavailable is not None:
+            raise unavailable
+        account = call.account
         hold_id = HoldId(call.id, call.attempt)
-        hold = self._open.get(hold_id)
-        if hold is None:
-            hold = self._open[hold_id] = Hold(hold_id, ())
-        return hold
+        refused: Refused | None = None
+        account.shortest = None
+        for _ in range(TRIES):
+            request = not account.counted
+            amounts = need.amounts(request=request) if need is not None else unmeasured(request=request)
+            held = every.of(amounts)
+            answer = await self.counters.reserve(hold_id, held.claims(amounts), ())
+            if isinstance(answer, Hold):
+                account.held = held
+                self._granted(call, answer, need)
+                return None
+            refused = answer
+            if need is None or not need.shorten(refused):
+                break
+            account.shortest = need.limit
+        return refused
 
-    def settle(self, call: Call, hold: Hold, usage: Usage | None) -> None:
-        """Turn a hold into spend; a hold that is not open changes nothing."""
-        if self._open.pop(hold.id, None) is None or usage is None or not usage.cost or call.caller is None:
+    def _granted(self, call: Call, hold: Hold, need: Wanted | None) -> None:
+        account = call.account
+        account.hold, account.wanted, account.open, account.counted = hold, need, True, True
+        self._open[hold.id] = hold
+        if call.decision is not None and call.counters:
+            _advise(call, call.decision, hold)
+        if need is not None and not need.known and account.shortest is None and not need.stream and _scarce(hold):
+            account.shortest = need.limit
+        account.until = hold.until()
+        failed = self._books.held(call, hold, _parts(hold.claims, account.until))
+        if failed is not None:
+            self.release(call)
+            raise failed
+
+    async def extend(self, call: Call, output: int) -> str | None:
+        """Hold so many tokens of output, or as much again as is held, against the limits in force now; say why not."""
+        hold, need = call.account.hold, call.account.wanted
+        if hold is None or need is None or not call.account.open:
+            return "this call holds nothing any more"
+        fresh = self.current(call)
+        if fresh is None:
+            return "this key may not call any more"
+        refused: Refused | None = None
+        for target in dict.fromkeys((max(output, min(2 * need.held, need.output)), output)):
+            claims = _more(hold, need, target - need.held, fresh)
+            try:
+                refused = await self.counters.extend(hold, hold.slices + 1, claims)
+            except LookupError:
+                return "the lease of this call has run out"
+            if refused is None:
+                need.held = target
+                call.account.until = until = hold.until()
+                failed = self._books.held(call, hold, _parts(claims, until[len(until) - len(claims) :]))
+                return None if failed is None else failed.message
+        assert refused is not None  # noqa: S101 - the loop ran
+        return refusal(refused, call, self._clock.time()).message
+
+    def current(self, call: Call) -> Sequence[Counter] | None:
+        """Return what a call is counted in by the limits of now; None where its caller may not call any more."""
+        caller = call.caller
+        if caller is None:
+            return ()
+        now = self.callers(caller.key_hash)
+        if now is None or now.blocked or now.team_blocked:
+            return None
+        return [one for allowance in now.allowances for one in allowance.counters(call.model)]
+
+    def settle(self, call: Call, usage: Usage | None, *, final: bool = True) -> None:
+        """Turn a call's hold into what was used, a `final` one with its row; a hold that is not open changes nothing."""
+        account = call.account
+        hold, held = account.hold, account.held
+        if hold is None or held is None or not account.open:
             return
-        key = call.caller.key_hash
-        if key in self._spent or len(self._spent) < KEYS:
-            self._spent[key] = self._spent.get(key, 0) + usage.cost
-
-    def release(self, hold: Hold) -> None:
-        """Give a hold back unused."""
+        account.open = False
         self._open.pop(hold.id, None)
+        used, until = _used(usage), account.until
+        actual = held.used(used)
+        for overrun in self.counters.settle(hold, actual):
+            unit = overrun.counter.unit
+            self.overruns[unit] = self.overruns.get(unit, 0) + overrun.amount
+        if usage is not None:
+            self._account(call, usage)
+        charged = parts(hold.claims, until, spread(hold.claims, actual)[0]) if hold.slices else held.parts(until, used)
+        self._books.settled(call, hold, charged, self._duration(call), final=final)
+        account.written = account.written or final
+        if held.warns:
+            self._warn(call, hold)
+
+    def close(self, call: Call) -> None:
+        """Settle what a call still holds at its end, and write its row if it was ever sent."""
+        if call.account.open:
+            usage = call.usage
+            if usage is None and call.error is None and call.account.wanted is not None:
+                usage = call.usage = _left_behind(call.account.wanted)
+            self.settle(call, usage)
+        elif call.account.counted and not call.account.written:
+            self._books.settled(call, None, [], self._duration(call), final=True)
+            call.account.written = True
+
+    def release(self, call: Call) -> None:
+        """Give back what an attempt held that put no byte on the wire."""
+        hold = call.account.hold
+        if hold is None or not call.account.open:
+            return
+        call.account.open = call.account.counted = False
+        self._open.pop(hold.id, None)
+        self.counters.release(hold)
+        self._books.released(hold)
+
+    async def reset(self, counter: Counter) -> None:
+        """Start a counter anew."""
+        await self.counters.reset(counter)
+        self._books.reset(counter.id)
 
     def spent(self, key_hash: str) -> int:
         """Return what a key has spent, in nano-dollars."""
         return self._spent.get(key_hash, 0)
+
+    def recall(self, spent: dict[str, int]) -> None:
+        """Take up what keys had spent before this process."""
+        self._spent.update(spent)
+
+    async def run(self) -> None:
+        """Renew the leases of all open holds and settle those that ran out, until cancelled."""
+        turn = 0
+        while True:
+            await asyncio.sleep(SWEEP)
+            turn += 1
+            if turn % RENEW == 0 and self._open:
+                lost = await self.counters.renew([*self._open.values()])
+                if lost:
+                    log.warning("leases lost", holds=len(lost))
+            await self.counters.sweep()
+
+    def _account(self, call: Call, usage: Usage) -> None:
+        if call.caller is None:
+            return
+        key = call.caller.key_hash
+        if usage.cost and (key in self._spent or len(self._spent) < KEYS):
+            self._spent[key] = self._spent.get(key, 0) + usage.cost
+        need, deployment = call.account.wanted, call.deployment
+        if need is None or deployment is None or usage.estimated or not need.usual:
+            return
+        self._turn += 1
+        if self._turn % SAMPLED and self.learned.knows(deployment.model, key):
+            return
+        self.learned.answered(deployment.model, key, usage.output)
+        if need.input != need.estimate:
+            self.learned.counted(deployment.model, need.estimate, usage.input)
+
+    def _warn(self, call: Call, hold: Hold) -> None:
+        """Say which soft limits this call has passed."""
+        for (counter, _), left in zip(hold.claims, hold.left(), strict=True):
+            if counter.soft is None or counter.limit - left <= counter.soft:
+                continue
+            self.crossed[counter.name] = self.crossed.get(counter.name, 0) + 1
+            if counter.finding != "Audit" and self.crossed[counter.name] == 1:
+                log.warning("soft limit passed", limit=counter.name, subject=str(counter.subject.scope), call=call.id)
+
+    def _duration(self, call: Call) -> float:
+        return self._clock.monotonic() - call.arrived
+
+
+def _parts(claims: Sequence[Claim], until: Sequence[int]) -> list[Part]:
+    return [
+        (counter.id, end, amount)
+        for (counter, amount), end in zip(claims, until, strict=True)
+        if counter.algorithm is not LEASE
+    ]
+
+
+def _more(hold: Hold, need: Wanted, output: int, fresh: Sequence[Counter]) -> list[Claim]:
+    """Return what so much more output takes of the counters of a hold, at their limits of now."""
+    now = {counter.id: counter for counter in fresh}
+    cost = need.cost(need.held + output) - need.cost(need.held)
+    amounts = {Unit.USD: cost, Unit.TOKENS: output, Unit.OUTPUT_TOKENS: output}
+    held = {counter.id: counter for counter, _ in hold.claims if counter.unit in amounts}
+    return [Claim(now.get(name, one), amounts[one.unit]) for name, one in held.items()]
+
+
+def _left_behind(need: Wanted) -> Usage:
+    """Charge the input of a call whose client left before its answer came: it was sent."""
+    usage = Usage(need.estimate)
+    usage.estimated = True
+    usage.cost = need.price.cost(usage) if need.price is not None else None
+    return usage
+
+
+def _advise(call: Call, decision: Decision, hold: Hold) -> None:
+    """Note which limits of policies that refuse nothing are passed."""
+    left = hold.left()
+    for place, (counter, _) in enumerate(hold.claims):
+        if not counter.finding or counter.limit - left[place] <= (counter.soft or 0):
+            continue
+        decision.outcomes.append(Outcome(counter.name, "match"))
+        if counter.finding == "Warn":
+            decision.warnings.append(f"{counter.name}: over its limit of {shown(counter.soft or 0, counter.unit)}")
+            log.warning("policy", finding=counter.name, call=call.id)
+
+
+def _used(usage: Usage | None) -> list[int]:
+    """Return what a call used of each unit, by place."""
+    if usage is None:
+        return [0, 1, 0, 0, 0, 0]
+    # A provider's cache is not what a rate limit is for.
+    asked = usage.input - usage.cached_input
+    return [usage.cost or 0, 1, asked + usage.output, asked, usage.output, 0]
+
+
+def _scarce(hold: Hold) -> bool:
+    """Tell whether a budget pays for fewer than ten more of what was held of it."""
+    return any(
+        counter.unit is Unit.USD and left < 10 * amount
+        for (counter, amount), left in zip(hold.claims, hold.left(), strict=True)
+    )

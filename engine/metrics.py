@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from engine.call import Call
 from engine.decision import Outcome
@@ -64,6 +64,8 @@ class Metrics:
         self.loop_gap_max = 0.0
         self.loop_gap = Histogram()
         self.gauges: dict[str, tuple[str, Callable[[], float]]] = {}
+        self.counters: dict[str, tuple[str, str, Mapping[str, int]]] = {}
+        """What is counted elsewhere: its meaning, and by which label the numbers are told apart."""
 
     def observe(self, call: Call, duration: float) -> None:
         """Count a call that has ended."""
@@ -157,6 +159,9 @@ class Metrics:
         yield f"interlock_loop_gap_seconds_max {self.loop_gap_max:.6f}"
         yield from _family("interlock_loop_gap_seconds", "histogram", "delays of the event loop")
         yield from self.loop_gap.lines("interlock_loop_gap_seconds", 'loop="main"')
+        for name, (meaning, label, counts) in self.counters.items():
+            yield from _family(name, "counter", meaning)
+            yield from (f'{name}{{{label}="{_escaped(value)}"}} {count}' for value, count in counts.items())
         for name, (meaning, read) in self.gauges.items():
             yield from _family(name, "gauge", meaning)
             yield f"{name} {read():g}"

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlencode
 
 from engine.activation import HIDDEN
 from engine.call import Call, Route
-from engine.contracts import Address, HttpRequest, Pieces, Registry, Timeouts, Upstream, address
+from engine.contracts import Address, HttpRequest, Meter, Pieces, Registry, Timeouts, Upstream, address
 from engine.errors import ClientError, invalid_request
 from engine.headers import deployment_head, line
 from engine.snapshot import Deployment
@@ -265,6 +265,15 @@ class Nowhere:
     def offer(self, call: Call, query: str) -> HttpRequest | None:
         """Offer nothing: the passage itself does."""
         del call, query
+        return None
+
+    def input_tokens(self, call: Call) -> int | None:
+        """Know nothing of what is passed on."""
+        del call
+        return None
+
+    def meter(self) -> Meter | None:
+        """Know nothing of what is passed on."""
         return None
 
     async def send(self, call: Call, body: Pieces) -> Upstream:

@@ -6,7 +6,6 @@ JSON and small, so that its cost can stand in its headers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -15,8 +14,10 @@ import structlog
 
 from engine import body
 from engine.activation import Activation, Needs
+from engine.amounts import Fixed, Wanted, passed
 from engine.call import Call, Usage
-from engine.contracts import Arrival, Http, HttpRequest, Random, Tunnel, Upstream
+from engine.contracts import Arrival, Clock, Http, HttpRequest, Random, Refused, Tunnel, Upstream
+from engine.counting import counted
 from engine.errors import ClientError, UpstreamError, invalid_request
 from engine.expr.program import ERRORS
 from engine.frames import Chunks
@@ -26,7 +27,8 @@ from engine.passages import Passing, offered
 from engine.policy import Expression
 from engine.pricing import Prices
 from engine.receive import named_model
-from engine.relay import HELD, UNBUFFERED
+from engine.refusals import OF_DEPLOYMENTS, refusal
+from engine.relay import HELD, UNBUFFERED, answer_id
 from engine.routing import order
 
 log = structlog.get_logger("interlock")
@@ -38,14 +40,13 @@ NANO = 1_000_000_000
 class Passer:
     """Opens the upstreams of passages."""
 
-    def __init__(
-        self, http: Http, ledger: Ledger, prices: Prices, random: Random, monotonic: Callable[[], float]
-    ) -> None:
+    def __init__(self, http: Http, ledger: Ledger, prices: Prices, random: Random, clock: Clock) -> None:
         self.http = http
         self.random = random
         self.ledger = ledger
         self.prices = prices
-        self.monotonic = monotonic
+        self.clock = clock
+        self.monotonic = clock.monotonic
 
     def forward(self, call: Call, passing: Passing, arrival: Arrival, held: bytes | None) -> Crossing:
         """Send a request on, and close its upstream behind the block; `held` is its body if that is here."""
@@ -75,22 +76,32 @@ class Conversation:
                 426, "upgrade_required", f"`{call.route.path}` is a WebSocket; offer `upgrade: websocket`"
             )
         last: UpstreamError | None = None
-        attempts = 1 + call.snapshot.settings.retries
-        for deployment in order(call.candidates or call.group.deployments, passer.random, attempts):
+        soonest: Refused | None = None
+        tries = 1 + call.snapshot.settings.retries
+        for deployment in order(call.candidates or call.group.deployments, passer.random):
             request = deployment.endpoint.offer(call, _beside_model(call.source.target))
             if request is None:
                 continue
             call.attempt += 1
+            soonest = await passer.ledger.reserve(call, deployment)
+            if soonest is not None:
+                call.attempt -= 1
+                if soonest.claim.counter.subject.scope in OF_DEPLOYMENTS:
+                    continue
+                break
             call.deployment = deployment
-            call.hold = await passer.ledger.reserve(call)
             request.head += offered(call)
             try:
                 self._tunnel = await passer.http.tunnel(request)
             except UpstreamError as error:
-                passer.ledger.release(call.hold)
-                last = error
+                passer.ledger.release(call)
+                last, tries = error, tries - 1
+                if not tries:
+                    break
             else:
                 return PassedTunnel(call, passer, self._tunnel)
+        if soonest is not None:
+            raise refusal(soonest, call, passer.clock.time())
         raise last or invalid_request(f"no deployment of `{call.model}` speaks in real time", "model")
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -115,8 +126,8 @@ class Crossing:
     async def __aenter__(self) -> PassedAnswer | PassedTunnel:
         call, passer, passing = self._call, self._passer, self._passing
         call.attempt += 1
+        await self._hold()
         call.deployment = passing.deployment
-        call.hold = await passer.ledger.reserve(call)
         started = passer.monotonic()
         try:
             request = passing.request(call)
@@ -128,10 +139,26 @@ class Crossing:
             return PassedAnswer(call, passer, passing, self._upstream)
         except UpstreamError as error:
             if not error.sent:
-                passer.ledger.release(call.hold)
+                passer.ledger.release(call)
             raise
         finally:
             call.upstream_seconds += passer.monotonic() - started
+
+    async def _hold(self) -> None:
+        """Hold what a request may use that goes on as it came; raises GatewayError where that is too much."""
+        call, passer, passing = self._call, self._passer, self._passing
+        every = counted(call, passer.ledger.customers).beside(passing.deployment.counters)
+        need: Wanted | None = None
+        if every.measured and passing.cost is not None:
+            # What the answer decides is not known before it is there: such a call is admitted, and settles what it costs.
+            asks = any(ref[0] == "response" for ref in passing.cost.program.refs)
+            need = Fixed(0 if asks else cost_of(passing.cost, call, None, None) or 0)
+        elif every.measured:
+            price = passer.prices.find(call.model, passing.deployment.provider) if call.model else None
+            need = passed(call, price, self._held, passer.ledger.learned)
+        refused = await passer.ledger.hold(call, every, need)
+        if refused is not None:
+            raise refusal(refused, call, passer.clock.time())
 
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._upstream is not None:
@@ -173,7 +200,10 @@ class PassedAnswer:
         if answer is None:
             await self._stream(reply, None, length)
             return
+        self._call.account.answer_id = answer_id(answer)
         self._count(self._call.route.dialect.usage(answer), answer)
+        # What was used is on record, and counts in the headers, before the client can have all of the answer.
+        self._passer.ledger.settle(self._call, self._call.usage)
         reply.send(self._upstream.status, self._head(), answer)
 
     async def _stream(self, reply: Arrival, relay: Chunks | None, length: int | None) -> None:
@@ -197,6 +227,7 @@ class PassedAnswer:
             if relay is not None:
                 relay.end()
                 self._count(relay.usage, None)
+            self._passer.ledger.settle(call, call.usage)
         reply.end()
 
     def _count(self, usage: Usage | None, answer: bytes | None) -> None:
@@ -239,11 +270,12 @@ class PassedTunnel:
         await reply.join(tunnel, switched_head(call, tunnel.headers))
 
 
-def cost_of(cost: Expression, call: Call, upstream: Upstream, answer: bytes | None) -> int | None:
+def cost_of(cost: Expression, call: Call, upstream: Upstream | None, answer: bytes | None) -> int | None:
     """Return what a request costs in nano-dollars, by an expression in USD; None, and a warning, where it has no value."""
     activation = Activation(call, Needs(cost.program.refs))
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in upstream.headers}
-    activation["response"] = {"code": upstream.status, "headers": headers, "body": _json(answer)}
+    if upstream is not None:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in upstream.headers}
+        activation["response"] = {"code": upstream.status, "headers": headers, "body": _json(answer)}
     try:
         value = cost.program.evaluate(activation)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:

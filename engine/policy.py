@@ -18,6 +18,7 @@ from engine.expr.program import ERRORS, Program
 from engine.expr.schema import BOOL, Type
 
 if TYPE_CHECKING:
+    from engine.limit import Limit
     from engine.snapshot import ModelGroup
 
 ROUTES = (
@@ -291,6 +292,10 @@ class Policy:
     def edits(self, activation: Activation) -> Sequence[Edit]:
         """Say what to change of a request's members."""
         del activation
+        return ()
+
+    def limits(self) -> Sequence[Limit]:
+        """Say what calls may use; the ledger holds it before they are sent on."""
         return ()
 
     def passage(self) -> Passage | None:

@@ -123,8 +123,7 @@ class Recorder:
         """Account for a call that has ended; plain, never waiting, never failing the call."""
         if error is not None:
             _explain(call, error)
-        if call.hold is not None:
-            self._ledger.settle(call, call.hold, call.usage)
+        self._ledger.close(call)
         duration = self._monotonic() - call.arrived
         self._metrics.observe(call, duration)
         self._ended.append((call, duration))

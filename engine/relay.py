@@ -7,8 +7,10 @@ straight to the client's socket; the call's own task only waits for the end and 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
+from engine.amounts import WRITES
 from engine.call import Call, Usage
 from engine.compose import injects
 from engine.contracts import Dialect, Reply, TextGuard, Upstream
@@ -17,14 +19,18 @@ from engine.frames import Frames, Relay
 from engine.headers import answer_head
 from engine.holdback import Texts
 from engine.ledger import Ledger
+from engine.metering import Estimated, Metered
 from engine.snapshot import Deployment
 
 HELD = 8 * 1024 * 1024
 """Bytes of an answer that are held to be counted before its headers go out."""
 TAIL = 64 * 1024
 """Bytes kept of the end of a larger answer, where its usage stands."""
+NAMED = 512
+"""Bytes at the beginning of an answer among which its id is looked for."""
 UNBUFFERED = b"cache-control: no-cache\r\nx-accel-buffering: no\r\n"
 """What keeps proxies on the way to a client from holding a stream up."""
+_ID = re.compile(rb'"id"\s*:\s*"([!#-\[\]-~]{1,128})"')
 
 
 class Answer:
@@ -59,36 +65,85 @@ class Answer:
         if answer is None:
             await self._stream(reply, Large(call.route.dialect))
             return
-        self._count(call.route.dialect.usage(answer))
+        call.account.answer_id = answer_id(answer)
+        self._count(call.route.dialect.usage(answer) or guessed(call, len(answer)))
+        # What was used is on record, and counts in the headers, before the client can have all of the answer.
+        self._ledger.settle(call, call.usage)
         reply.send(upstream.status, self._head(), answer)
 
     async def _stream(self, reply: Reply, relay: Relay) -> None:
         call, upstream, monotonic = self._call, self._upstream, self._monotonic
+        metered = self._metered(relay)
+        feed = relay.feed if metered is None else metered.feed
 
-        def write(data: bytes) -> bool:
-            out = relay.feed(data)
+        def send(out: bytes) -> bool:
             if not out:
                 return True
             if not call.first_byte:
                 call.first_byte = monotonic()
+                call.account.answer_id = answer_id(out)
                 reply.start(upstream.status, self._head() + UNBUFFERED)
             return reply.write(out)
 
+        def write(data: bytes) -> bool:
+            willing = send(feed(data))
+            return willing and not (metered is not None and metered.wants)
+
+        async def drain() -> None:
+            while metered is not None and metered.wants:
+                await self._paid(metered)
+                send(metered.passed())
+            await reply.drain()
+
         try:
-            await upstream.pump(write, reply.drain)
-            tail = relay.end()
+            await upstream.pump(write, drain)
+            tail = relay.end() if metered is None else metered.end()
+            await drain()
             if not reply.started:
                 reply.start(upstream.status, self._head() + UNBUFFERED)
             if tail:
                 reply.write(tail)
+        except CutError as cut:
+            assert metered is not None  # noqa: S101 - nothing else cuts
+            send(metered.finish(call.route.operation, cut.said))
         except UpstreamError as error:
             if not reply.started:
                 raise
             call.error = error
             reply.write(relay.broken(error))
         finally:
-            self._count(relay.usage if call.route.media else _used(call, relay))
+            self._count(relay.usage if call.route.media else _used(call, relay, metered))
+            self._ledger.settle(call, call.usage)
         reply.end()
+
+    def _metered(self, relay: Relay) -> Metered | None:
+        """Return what counts a stream while it passes; None where all that it may have is held, or nothing of it counts."""
+        need, hold = self._call.account.wanted, self._call.account.hold
+        if (
+            need is None
+            or hold is None
+            or not need.stream
+            or need.held >= need.output
+            or self._call.account.shortest is not None
+        ):
+            return None
+        held = self._call.account.held
+        if held is None or not held.by_output:
+            return None
+        exact, family = self._deployment.endpoint.meter, self._deployment.family
+        return Metered(relay, self._call.route.dialect, need.held, lambda: exact() or Estimated(family))
+
+    async def _paid(self, metered: Metered) -> None:
+        """Hold what frames need that wait; raises CutError where that is not to be had."""
+        call, need = self._call, self._call.account.wanted
+        assert need is not None  # noqa: S101 - nothing is metered without
+        refused: str | None = ""
+        for output in dict.fromkeys((metered.wants_all, metered.wants)):
+            refused = await self._ledger.extend(call, output)
+            if refused is None:
+                metered.granted = need.held
+                return
+        raise CutError(refused or "")
 
     def _relay(self, guards: tuple[TextGuard, ...]) -> Relay:
         """Choose the cheapest way that does what this stream needs.
@@ -113,6 +168,30 @@ class Answer:
         call = self._call
         spent = self._ledger.spent(call.caller.key_hash) if call.caller is not None else 0
         return answer_head(call, self._upstream.headers, spent, self._monotonic())
+
+
+class CutError(Exception):
+    """A stream has to end: nothing more is held for it, as `said`."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+def answer_id(answer: bytes) -> str:
+    """Return the id that an answer, or the first frame of a stream, gives itself; empty where it has none."""
+    found = _ID.search(answer, 0, NAMED)
+    return found[1].decode() if found is not None else ""
+
+
+def guessed(call: Call, size: int) -> Usage | None:
+    """Count an answer of which its provider says nothing, as `_used` does: four bytes a token."""
+    if call.route.operation not in WRITES:
+        return None
+    need = call.account.wanted
+    usage = Usage(need.estimate if need is not None else call.body_size // 4, size // 4)
+    usage.estimated = True
+    return usage
 
 
 class Binary:
@@ -174,11 +253,12 @@ def _is_stream(upstream: Upstream) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/event-stream") for name, value in upstream.headers)
 
 
-def _used(call: Call, relay: Relay) -> Usage:
+def _used(call: Call, relay: Relay, metered: Metered | None) -> Usage:
     """Take what the stream reported; count what the provider did not: four bytes a token asked, a token a frame answered."""
-    usage = relay.usage or Usage(call.body_size // 4)
+    need = call.account.wanted
+    usage = relay.usage or Usage(need.estimate if need is not None else call.body_size // 4)
     if relay.usage is None or usage.estimated:
-        usage.output = max(usage.output, relay.frames)
+        usage.output = max(usage.output, metered.seen if metered is not None else relay.frames)
         usage.total = usage.input + usage.output
         usage.estimated = True
     return usage

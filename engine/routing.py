@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from engine.call import Call
 from engine.contracts import Random
 from engine.errors import ClientError, invalid_request
@@ -27,18 +29,17 @@ def route(call: Call) -> None:
         )
 
 
-def order(deployments: tuple[Deployment, ...], random: Random, attempts: int) -> tuple[Deployment, ...]:
-    """Draw the deployments to try, by weight and without repetition: at most `attempts`."""
+def order(deployments: tuple[Deployment, ...], random: Random) -> Iterator[Deployment]:
+    """Draw the deployments to try, by weight and without repetition, each when it is asked for."""
     if len(deployments) == 1:
-        return deployments
-    drawn: list[Deployment] = []
+        yield deployments[0]
+        return
     left = list(deployments)
-    while left and len(drawn) < attempts:
+    while left:
         point = random.random() * sum(d.weight for d in left)
         for deployment in left:
             point -= deployment.weight
             if point < 0:
                 break
-        drawn.append(deployment)
+        yield deployment
         left.remove(deployment)
-    return tuple(drawn)

@@ -7,14 +7,18 @@ wildcard's group for a concrete model is made when that model is first named, an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
 
+from engine.allowances import Terms
 from engine.contracts import Endpoint
 from engine.governing import PolicySet
+from engine.tokens import family_of
 
 if TYPE_CHECKING:
+    from engine.claims import Counter
     from engine.passages import Passages
     from engine.pricing import Price
 
@@ -29,9 +33,25 @@ class Settings(NamedTuple):
 
     max_request_bytes: int = 32 * 1024 * 1024
     key_header: str = ""
+    user_header: str = ""
+    """One more header in which clients say on whose behalf they call."""
     retries: int = 1
     moderation_model: str = "omni-moderation-latest"
     """What moderates where a request names no model."""
+    budget_status: int = 400
+    """How a call is refused whose budget is used up."""
+    terms: Terms = Terms()
+    """What holds for all limits of the configuration."""
+    everywhere: tuple[Counter, ...] = ()
+    """What all calls together may use."""
+    models: Mapping[str, tuple[Counter, ...]] = MappingProxyType({})
+    """What all calls to a model may use."""
+    tags: Mapping[str, tuple[Counter, ...]] = MappingProxyType({})
+    """What all calls with a tag may use."""
+    trusts_tags: bool = False
+    """Whether tags that clients send count, whatever their keys may say."""
+    parallel: int | None = None
+    """How many calls a key may have at once that says nothing of it."""
 
 
 class Deployment:
@@ -43,9 +63,11 @@ class Deployment:
 
     __slots__ = (
         "api_base",
+        "counters",
         "defaults",
         "drops",
         "endpoint",
+        "family",
         "forced",
         "head",
         "id",
@@ -53,6 +75,8 @@ class Deployment:
         "mode",
         "model",
         "name",
+        "output_default",
+        "output_forced",
         "price",
         "provider",
         "raw_model",
@@ -77,6 +101,13 @@ class Deployment:
         self.region = ""
         self.mode = ""
         self.price: Price | None = None
+        self.counters: tuple[Counter, ...] = ()
+        """What this deployment, and its provider, may be used for."""
+        self.family = family_of(model)
+        """Whose tokenizer counts its input."""
+        self.output_default: int | None = None
+        self.output_forced: int | None = None
+        """How long an answer may be where the client does not say, and whatever it says."""
         self.defaults: tuple[tuple[str, Raw], ...] = ()
         self.forced: tuple[tuple[str, Raw], ...] = ()
         self.drops: frozenset[str] = frozenset()

@@ -7,6 +7,7 @@ in nanoseconds of the clock that the window goes by.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from engine.windows import NEVER, Algorithm
 
@@ -63,6 +64,19 @@ class Tally:
     def idle(self, now: int) -> bool:
         """Tell whether nothing is lost by forgetting this."""
         return not self.held and (self.end <= now or not self.used)
+
+    def total(self) -> int:
+        """Return what is used and held of the whole counter that this is, or is a part of."""
+        return self.used + self.held
+
+    def until(self, now: int) -> int:
+        """Return the instant from which on what is taken now no longer counts."""
+        del now
+        return self.end
+
+    def recall(self, amounts: Sequence[tuple[int, int]]) -> None:
+        """Take up what was used before this began: instants at which amounts stop counting, the earliest first."""
+        self.used += sum(amount for _, amount in amounts)
 
 
 class Sliding(Tally):
@@ -124,6 +138,14 @@ class Sliding(Tally):
         """Tell whether every bucket has left."""
         return not self.counted(now)
 
+    def recall(self, amounts: Sequence[tuple[int, int]]) -> None:
+        """Take up buckets as they were."""
+        for end, amount in amounts:
+            share = Share(self, end)
+            share.used = amount
+            self._shares.append(share)
+            self.used += amount
+
 
 class Share(Tally):
     """One bucket of a sliding window; `whole` is None when it has left."""
@@ -147,6 +169,10 @@ class Share(Tally):
         self.used += actual - amount
         if self.whole is not None:
             self.whole.used += actual - amount
+
+    def total(self) -> int:
+        """Return what counts of the window; nothing of one that has gone."""
+        return self.whole.total() if self.whole is not None else 0
 
 
 class Bucket(Tally):
@@ -207,6 +233,14 @@ class Bucket(Tally):
         self.drain(self.limit, now)
         return not self.level and not self.open
 
+    def recall(self, amounts: Sequence[tuple[int, int]]) -> None:
+        """Fill in what was filled in a length before it stops counting."""
+        now, self.since = self.since, min([self.since, *(end - self.length for end, _ in amounts)])
+        for end, amount in amounts:
+            self.drain(self.limit, end - self.length)
+            self.level += amount * self.length
+        self.drain(self.limit, now)
+
 
 class Drop(Tally):
     """What one hold put into a token bucket; `mark` is how far the bucket may fall before nothing of it is left."""
@@ -236,3 +270,12 @@ class Drop(Tally):
             more = -min(-more, bucket.level, max(0, self.mark - bucket.fallen))
             bucket.fallen -= more
         bucket.level += more
+
+    def total(self) -> int:
+        """Return the level of the bucket, in whole units, rounded up."""
+        return -(-self.bucket.level // self.bucket.length)
+
+    def until(self, now: int) -> int:
+        """Return when a full bucket would have run out: a length from now, in steps of a sixtieth."""
+        grain = -(-self.bucket.length // BUCKETS)
+        return -(-now // grain) * grain + self.bucket.length

@@ -305,4 +305,30 @@ def _shaped(found: Asked, raw: msgspec.Raw) -> None:
 
 def count(members: Mapping[str, msgspec.Raw], family: str) -> int:
     """Return the input tokens of a request's members for a family of models."""
-    return asked(members).tokens(family)
+    found = _plain(members, FAMILIES.get(family) or FAMILIES["default"])
+    return asked(members).tokens(family) if found is None else found
+
+
+_MORE: Final = frozenset(
+    {"tools", "functions", "system", "instructions", "response_format", "input", "prompt", "contents"}
+)
+_FRAME: Final = weigh(b'{"role":"user","content":""},')
+"""What a message weighs beside its text."""
+
+
+def _plain(members: Mapping[str, msgspec.Raw], family: Family) -> int | None:
+    """Count what is nothing but messages of plain text as it came, several times as fast; None where there is more.
+
+    Names of members and roles are longer than those of `_FRAME` at most: it is no less than what is counted part by part.
+    """
+    raw = members.get("messages")
+    if raw is None or not _MORE.isdisjoint(members):
+        return None
+    text = bytes(raw)
+    if b'"type"' in text or _ESCAPED in text:
+        return None
+    messages = text.count(b'"role"')
+    weight = max(0, weigh(text) - messages * _FRAME) * family.factor // 10
+    if not text.isascii():
+        weight += wide(text) * family.wide
+    return -(-(weight + family.base + messages * family.message) // 1_000)

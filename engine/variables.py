@@ -1,6 +1,6 @@
 """The variables of CEL: what each holds, in which phase it is there, and how it is made from a call.
 
-`request`, `source`, `apiKey`, `endUser` have all their fields always, empty where nothing is known. What a client may
+`budget` holds the Budget policies by name, each as this call would be counted in it. `request`, `source`, `apiKey`, `endUser` have all their fields always, empty where nothing is known. What a client may
 leave out (`llm.params`, `llmRequest`, `jwt`, metadata) is absent then, never null. Names are agentgateway's.
 """
 
@@ -46,6 +46,10 @@ ALWAYS: Mapping[str, Type] = {
     "llmRequest": OPEN,
     "env": record(podName=STRING, namespace=STRING, gateway=STRING),
     "now": TIMESTAMP,
+    "budget": map_of(
+        STRING,
+        record(limit=DOUBLE, used=DOUBLE, held=DOUBLE, remaining=DOUBLE, remainingRatio=DOUBLE, resetAt=TIMESTAMP),
+    ),
 }  # fmt: skip
 
 _BACKEND = record(id=STRING, group=STRING, provider=STRING, tags=_STRINGS, region=STRING)
@@ -53,7 +57,6 @@ _LATER = {
     "backend": "`backend` is known only once a deployment is chosen",
     "response": "`response` is known only after the call",
     "mcp": "`mcp` is there for MCP calls only",
-    "budget": "`budget` needs a Budget policy",
     "metadata": "`metadata` is what Transforms set; they run when rules and routes have had their say",
 }
 
@@ -71,7 +74,7 @@ ANSWERED = Schema(
 )
 """What may be read once an upstream has answered; `response.body` is null unless it is JSON."""
 
-EVERY = Schema({**ROUTED.variables, "response": _RESPONSE}, {"mcp": _LATER["mcp"], "budget": _LATER["budget"]})
+EVERY = Schema({**ROUTED.variables, "response": _RESPONSE}, {"mcp": _LATER["mcp"]})
 """What any expression may read, whatever its phase."""
 
 

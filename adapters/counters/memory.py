@@ -7,8 +7,9 @@ set back. What is forgotten is what no longer counts; a rule of several days (`3
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from engine.claims import spread
 from engine.contracts import Claim, Clock, Count, Counter, Hold, HoldId, Overrun, Refused
 from engine.tallies import Bucket, Sliding, Tally
 from engine.windows import NEVER, SECOND, Algorithm
@@ -26,14 +27,30 @@ FIXED = Algorithm.FIXED
 
 
 class Grant(Hold):
-    """A hold with the parts of tallies that its claims are in, and the instant its lease runs out."""
+    """A hold with the parts of tallies that its claims are in, and the instant its lease runs out.
 
-    __slots__ = ("expires", "parts")
+    `taken` is when it was granted, `skew` how far Unix time was ahead of the clock that never goes back.
+    """
+
+    __slots__ = ("expires", "parts", "skew", "taken")
 
     def __init__(self, hold_id: HoldId, claims: Sequence[Claim], parts: list[Tally], expires: int) -> None:
         super().__init__(hold_id, claims)
         self.parts = parts
         self.expires = expires
+        self.skew = self.taken = 0
+
+    def left(self) -> Sequence[int]:
+        """Return what is left under the limit of each claim's counter now."""
+        return [counter.limit - part.total() for (counter, _), part in zip(self.claims, self.parts, strict=True)]
+
+    def until(self) -> Sequence[int]:
+        """Return the Unix nanoseconds from which on each claim no longer counts."""
+        taken, skew = self.taken, self.skew
+        return [
+            part.end if part.algorithm <= ONE_PLACE and part.algorithm is not FIXED else part.until(taken) + skew
+            for part in self.parts
+        ]
 
 
 class Memory:
@@ -48,12 +65,22 @@ class Memory:
         self._expired: list[Hold] = []
         self._due = NEVER
         self._looking: Iterator[bytes] = iter(())
+        self._before: dict[bytes, list[tuple[int, int]]] = {}
+        self._skew = int(clock.time() * MICROS) * 1_000 - int(clock.monotonic() * MICROS) * 1_000
 
     def __repr__(self) -> str:
         return f"<Memory counters={len(self._tallies)} open={len(self._open)}>"
 
     def __len__(self) -> int:
         return len(self._tallies)
+
+    def restore(self, amounts: Iterable[tuple[bytes, int, int]]) -> None:
+        """Take up what counters had before this process: (counter id, Unix nanoseconds at which it stops counting, amount).
+
+        Each is built when it is first used, by the algorithm that it has then.
+        """
+        for counter, until, amount in sorted(amounts):
+            self._before.setdefault(counter, []).append((until, amount))
 
     async def reserve(
         self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]]
@@ -152,6 +179,7 @@ class Memory:
         now = int(self._clock.monotonic() * MICROS) * 1_000
         self._expire(now)
         wall = int(self._clock.time() * MICROS) * 1_000
+        self._skew = wall - now
         for _ in range(LOOKED_AT):
             key = next(self._looking, None)
             if key is None:
@@ -165,11 +193,17 @@ class Memory:
 
     async def count(self, counter: Counter) -> Count:
         """Return a counter's state now."""
+        return self.view(counter)
+
+    def view(self, counter: Counter) -> Count:
+        """Return a counter's state now."""
         now = int(self._clock.monotonic() * MICROS) * 1_000
         if now >= self._due:
             self._expire(now)
         if counter.algorithm is FIXED:
             tally = self._tallies.get(counter.id)
+            if tally is None and counter.id in self._before:
+                tally = self._tally(counter, now)
             if tally is None or not tally.counted(now):
                 return Count(0, 0, None)  # its window begins with the first call
         _, used, held, reset_at = self._refusal(Claim(counter, 0), self._tally(counter, now), now)
@@ -179,8 +213,11 @@ class Memory:
         """Start a counter anew; holds settle where they were taken."""
         if counter.algorithm is not ONE_PLACE:
             self._tallies.pop(counter.id, None)
+            self._before.pop(counter.id, None)
 
     def _granted(self, grant: Grant) -> Hold:
+        grant.skew = self._skew
+        grant.taken = grant.expires - self._lease
         if not self._open:
             self._due = grant.expires
         self._open[grant.id] = grant
@@ -238,7 +275,23 @@ class Memory:
             after = before.end if before is not None and before.end <= now else None
             tally = Tally(algorithm, window.span(now, after).end, carried)
         self._tallies[counter.id] = tally
+        if counter.id in self._before:
+            self._recall(counter, tally, now)
         return tally
+
+    def _recall(self, counter: Counter, tally: Tally, now: int) -> None:
+        """Add what a counter had before this process, as far as it still counts."""
+        shift = 0 if counter.algorithm in (CALENDAR, Algorithm.TOTAL) else self._skew
+        amounts = [(min(until - shift, NEVER), amount) for until, amount in self._before.pop(counter.id)]
+        still = [(until, amount) for until, amount in amounts if until > now]
+        if not still:
+            return
+        if counter.algorithm in (CALENDAR, FIXED):
+            # A window goes on to its own end, whatever the rule says of one that begins now.
+            tally.end = still[0][0]
+        elif isinstance(tally, Bucket):
+            tally.limit = counter.limit
+        tally.recall(still)
 
     def _refusal(self, claim: Claim, tally: Tally, now: int) -> Refused:
         """Describe a tally that a claim did not fit in, in Unix time."""
@@ -277,34 +330,17 @@ class Memory:
         if grant is None:
             return ()
         grant.estimated = False
-        actuals, overruns = _spread(grant.claims, amounts)
+        actuals, overruns = spread(grant.claims, amounts)
         for (_, amount), part, actual in zip(grant.claims, grant.parts, actuals, strict=True):
             part.amend(amount, actual)
         return overruns
 
 
 def _settle_slices(grant: Grant, amounts: Mapping[bytes, int]) -> Sequence[Overrun]:
-    actuals, overruns = _spread(grant.claims, amounts)
+    actuals, overruns = spread(grant.claims, amounts)
     for (_, amount), part, actual in zip(grant.claims, grant.parts, actuals, strict=True):
         part.settle(amount, actual)
     return overruns
-
-
-def _spread(claims: Sequence[Claim], amounts: Mapping[bytes, int]) -> tuple[list[int], list[Overrun]]:
-    """Divide each counter's amount among its claims: the first are filled first, the last takes what is over."""
-    rest = {counter.id: max(0, amounts[counter.id]) for counter, _ in claims if counter.id in amounts}
-    last = {counter.id: place for place, (counter, _) in enumerate(claims)}
-    actuals, overruns = [], []
-    for place, (counter, amount) in enumerate(claims):
-        if counter.id not in rest:
-            actuals.append(amount)
-            continue
-        actual = rest[counter.id] if last[counter.id] == place else min(amount, rest[counter.id])
-        rest[counter.id] -= actual
-        actuals.append(actual)
-        if actual > amount and counter.algorithm is not ONE_PLACE:
-            overruns.append(Overrun(counter, actual - amount))
-    return actuals, overruns
 
 
 def _give_back(claims: Sequence[Claim], parts: Sequence[Tally]) -> None:

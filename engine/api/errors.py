@@ -29,6 +29,8 @@ def head_of(error: GatewayError, call_id: str) -> bytes:
         head += line("x-litellm-call-id", call_id)
     if error.retry_after is not None:
         head += line("retry-after", str(error.retry_after))
+    for name, value in error.headers:
+        head += line(name, value)
     if error.status == 401:
         head += b'www-authenticate: Bearer realm="interlock"\r\n'
     return head

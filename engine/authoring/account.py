@@ -19,7 +19,7 @@ from engine.authoring.selection import why_not
 from engine.authoring.trial import Trial
 from engine.authoring.values import Value, evaluated, values
 from engine.call import Call
-from engine.check import Variables
+from engine.computed import Variables
 from engine.errors import GatewayError, PolicyError
 from engine.expr.program import ERRORS
 from engine.expr.schema import BOOL, Schema

@@ -9,6 +9,7 @@
           headers: {x-tenant: acme}
           body: {model: assistant, messages: [{role: user, content: hi}]}
         clock: "2026-01-12T09:00:00Z"          # what `now` and `request.time` are; by default it is now
+        counters: [{policy: team-month, values: [research], used: 99.5}]   # what was used before, money in USD
         upstream: {status: 200, headers: {}, body: {}}   # what the provider answers; by default something small
         expect:
           decision: deny                       # or allow: sent on to an upstream
@@ -32,8 +33,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from engine.authoring.trial import Before
 from engine.authoring.upstream import Canned
 from engine.config.problems import Mark, Problem, kind_of_value, nearest
 from engine.config.yaml import parse
@@ -75,6 +77,7 @@ class Case:
     upstream: Canned
     expect: Expect
     method: str = "POST"
+    before: tuple[Before, ...] = ()
 
 
 def find_tests(directory: str | os.PathLike[str]) -> list[str]:
@@ -87,8 +90,15 @@ def find_tests(directory: str | os.PathLike[str]) -> list[str]:
     return sorted(found)
 
 
-def read_cases(file: str, aliases: Sequence[str]) -> tuple[list[Case], list[Problem]]:
-    """Read a test file; never raises, problems are in the answer. `aliases` are the keys that calls may be made with."""
+class Known(NamedTuple):
+    """What cases may name: the aliases of keys, and the policies that limit something."""
+
+    aliases: Sequence[str]
+    limits: Sequence[str] = ()
+
+
+def read_cases(file: str, known: Known) -> tuple[list[Case], list[Problem]]:
+    """Read a test file; never raises, problems are in the answer."""
     try:
         text = Path(file).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -103,7 +113,7 @@ def read_cases(file: str, aliases: Sequence[str]) -> tuple[list[Case], list[Prob
         top.fault("holds no `tests`: a list of cases, each with `name`, `caller`, `request` and `expect`")
     written = document.value.get("tests")
     raw = [entry for entry in written if isinstance(entry, dict)] if isinstance(written, list) else []
-    cases = [_Case(sheet, reader, entry, aliases).read() for reader, entry in zip(top.each("tests"), raw, strict=True)]
+    cases = [_Case(sheet, reader, entry, known).read() for reader, entry in zip(top.each("tests"), raw, strict=True)]
     names: set[str] = set()
     for at, case in enumerate(cases):
         if case.name in names:
@@ -116,11 +126,11 @@ def read_cases(file: str, aliases: Sequence[str]) -> tuple[list[Case], list[Prob
 class _Case:
     """Reads one case: `raw` is what its reader reads, for values that may be anything."""
 
-    def __init__(self, sheet: Sheet, reader: FieldReader, raw: Mapping[str, Any], aliases: Sequence[str]) -> None:
+    def __init__(self, sheet: Sheet, reader: FieldReader, raw: Mapping[str, Any], known: Known) -> None:
         self.sheet = sheet
         self.reader = reader
         self.raw = raw
-        self.aliases = aliases
+        self.aliases, self.limits = known
 
     def read(self) -> Case:
         """Return the case; what is wrong with it is in the sheet."""
@@ -141,7 +151,32 @@ class _Case:
         mark = self.sheet.mark(reader._path)  # noqa: SLF001 - the place of the whole case
         headers = self._texts(request, written, "headers")
         data = json.dumps(body).encode() if body or method == "POST" else b""
-        return Case(name, mark, self._caller(), path, headers, data, self._clock(), canned, self._expect(), method)
+        return Case(
+            name,
+            mark,
+            self._caller(),
+            path,
+            headers,
+            data,
+            self._clock(),
+            canned,
+            self._expect(),
+            method,
+            self._before(),
+        )
+
+    def _before(self) -> tuple[Before, ...]:
+        found = []
+        for entry in self.reader.each("counters"):
+            policy, used = entry.text("policy"), entry.number("used")
+            if not policy:
+                entry.fault("needs the name of a `policy`")
+            elif policy not in self.limits:
+                guess = nearest(policy, self.limits)
+                hint = f"did you mean `{guess}`?" if guess else "known are " + (", ".join(self.limits) or "none")
+                entry.fault(f"no Budget or RateLimit is named `{policy}`; {hint}", "policy")
+            found.append(Before(policy, entry.texts("values"), used))
+        return tuple(found)
 
     def _inner(self, name: str) -> Mapping[str, Any]:
         found = self.raw.get(name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.authoring.account import Account, Anatomies, accounts
-from engine.authoring.cases import Case, find_tests, read_cases
+from engine.authoring.cases import Case, Known, find_tests, read_cases
 from engine.authoring.coverage import Coverage
 from engine.authoring.expectation import Failure, failures
 from engine.authoring.stage import Stage, staged
@@ -60,7 +60,7 @@ def run(sources: Sources, environ: Mapping[str, str], only: str = "") -> Suite:
     cases: list[Case] = []
     problems: list[Problem] = []
     for file in files:
-        found, wrong = read_cases(file, stage.aliases)
+        found, wrong = read_cases(file, known_of(stage))
         cases += found
         problems += wrong
     anatomies = Anatomies()
@@ -94,7 +94,15 @@ def asked_of(stage: Stage, case: Case) -> Asked:
     else:
         key, caller = stage.caller(case.caller)
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}", **case.headers}
-    return Asked(case.path, headers, case.body, case.clock, _call_id(case.name), case.upstream, caller, case.method)
+    call_id = _call_id(case.name)
+    return Asked(
+        case.path, headers, case.body, case.clock, call_id, case.upstream, caller, case.method, case.before
+    )  # fmt: skip
+
+
+def known_of(stage: Stage) -> Known:
+    """Return what cases may name."""
+    return Known(stage.aliases, [policy.head.name for policy in stage.policies if policy.limits()])
 
 
 def _call_id(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,7 +16,8 @@ from engine.api.inference import Inference
 from engine.authoring.stage import Stage
 from engine.authoring.upstream import Canned, StagedHttp
 from engine.call import Call, Caller, Headers
-from engine.contracts import Tunnel
+from engine.claims import NANO, UNLIMITED
+from engine.contracts import Claim, Counters, Hold, HoldId, Tunnel, Unit
 from engine.decision import Decision
 from engine.directory import Directory
 from engine.errors import GatewayError
@@ -25,14 +26,24 @@ from engine.gateway import Gateway
 from engine.governing import PolicySet
 from engine.identity import Identity
 from engine.ledger import Ledger
+from engine.limiting import made
 from engine.metrics import Metrics
 from engine.passing import Passer
+from engine.policy import Policy
 from engine.receive import Receiver, read_members
 from engine.record import Recorder
 from engine.routing import route
 
 ADDRESS = "127.0.0.1"
 """Where trials come from."""
+
+
+class Before(NamedTuple):
+    """What was used of a policy's counters before a trial: of those with these values, in their unit, money in USD."""
+
+    policy: str
+    values: tuple[str, ...]
+    used: float
 
 
 class Asked(NamedTuple):
@@ -46,6 +57,7 @@ class Asked(NamedTuple):
     upstream: Canned = Canned()
     caller: Caller | None = None
     method: str = "POST"
+    before: tuple[Before, ...] = ()
     address: str = ADDRESS
 
 
@@ -184,12 +196,16 @@ def tried(stage: Stage, asked: Asked) -> Trial:
     fresh = copy.copy(stage.snapshot)
     fresh.policies = PolicySet(stage.snapshot.policies.policies, stage.snapshot.policies.index)
     stage.scene.begin(asked.upstream)
-    clock, ledger, receiver = Fixed(asked.clock), Ledger(), Receiver()
+    clock, receiver = Fixed(asked.clock), Receiver()
+    ledger = Ledger(stage.registry.counters("memory", clock), clock)
     callers = (*stage.callers, asked.caller) if asked.caller is not None else stage.callers
     identity = Identity(Directory(stage.spec.general.master_key, callers), clock.time)
+    asyncio.run(_use(ledger.counters, fresh.policies.policies, asked.before))
+    ledger.callers = identity.known
+    fresh.policies.limits.view = ledger.counters.view
     witness = Witness(ledger, receiver)
-    passer = Passer(StagedHttp(stage.scene), ledger, stage.prices, _First(), clock.monotonic)
-    gateway = Gateway(identity, receiver, Forwarder(ledger, _First(), clock.monotonic), witness, passer)
+    passer = Passer(StagedHttp(stage.scene), ledger, stage.prices, _First(), clock)
+    gateway = Gateway(identity, receiver, Forwarder(ledger, _First(), clock), witness, passer)
     inference = Inference(gateway, stage.registry, lambda: fresh, clock, iter((asked.call_id,)))
     client = Client(asked)
     found = inference.match(asked.method, asked.target)
@@ -211,6 +227,20 @@ def _members(sent: bytes) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+async def _use(counters: Counters, policies: Sequence[Policy], before: Sequence[Before]) -> None:
+    """Use of counters what a trial says was used before."""
+    named = {policy.head.name: policy for policy in policies}
+    for at, (policy, values, used) in enumerate(before):
+        for limit in named[policy].limits():
+            counter = made(named[policy], limit, values)
+            amount = round(used * NANO) if counter.unit is Unit.USD else int(used)
+            counter.limit = UNLIMITED
+            hold = await counters.reserve(HoldId(f"before-{at}", 0), [Claim(counter, amount)], ())
+            assert isinstance(hold, Hold)  # noqa: S101 - nothing is beyond what is unlimited
+            if counter.unit is not Unit.PARALLEL:
+                counters.settle(hold, {})
 
 
 class _First:

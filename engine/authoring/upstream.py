@@ -9,6 +9,8 @@ import orjson
 
 from engine.call import Call
 from engine.contracts import (
+    Clock,
+    Counters,
     Dialect,
     Endpoint,
     HttpRequest,
@@ -77,6 +79,10 @@ class StagedRegistry:
         """Open a store."""
         return self._real.store(name, settings)
 
+    def counters(self, name: str, clock: Clock) -> Counters:
+        """Make the place where counters live."""
+        return self._real.counters(name, clock)
+
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""
         return self._real.kind(name)
@@ -104,6 +110,8 @@ class _Endpoint:
         self.drops = real.drops
         self.renames = real.renames
         self.secrets = real.secrets
+        self.input_tokens = real.input_tokens
+        self.meter = real.meter
 
     def offer(self, call: Call, query: str) -> HttpRequest | None:
         del call, query

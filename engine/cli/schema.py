@@ -15,6 +15,7 @@ import click
 from engine.config import keys
 from engine.config.fields import Spec
 from engine.config.specs import (
+    BudgetShare,
     BudgetSpec,
     DeploymentSpec,
     GeneralSettings,
@@ -48,6 +49,7 @@ SECTIONS: Mapping[str, type[Spec]] = {
     "rate_limits": RateLimitSpec,
     "pass_through_endpoints": PassThroughSpec,
     "GroupAlias": GroupAlias,
+    "BudgetShare": BudgetShare,
 }
 """The definitions of the schema, under the names of `keys.NOT_IN_FORCE` where they have one."""
 
@@ -112,7 +114,7 @@ def _sections() -> Schema:
         "proxy_settings": _nullable({"type": "object", "properties": {"teams": _list("teams")}}),
         "rate_limits": {
             "anyOf": [*_list("rate_limits")["anyOf"], {"type": "object", "additionalProperties": _limits()}],
-            "description": f"limits by model ({_NOT_YET})",
+            "description": "limits by model",
         },
     }
 

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, WithJsonSchema
 
+from engine import windows
 from engine.config.problems import Mark, kind_of_value
 
 _DECIMAL = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]{1,3})?")
@@ -93,6 +94,25 @@ Tags = Annotated[
 
 Instant = Annotated[float, BeforeValidator(_unix_seconds), WithJsonSchema({"type": ["number", "string"]})]
 """Unix seconds, or an ISO 8601 date or time."""
+
+
+def _duration(text: str) -> str:
+    """Refuse what is no `budget_duration`."""
+    windows.budget(text)
+    return text
+
+
+def _zone(text: str) -> str:
+    """Refuse what is no time zone."""
+    windows.budget("1d", text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+"""How long a budget lasts: `30s`, `30m`, `30h`, `30d`, `1mo`, or `daily` and the like."""
+
+Zone = Annotated[str, AfterValidator(_zone)]
+"""A time zone, such as `Europe/Berlin`."""
 
 TextOrMapping = Annotated[
     Any, BeforeValidator(text_or_mapping), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]})

@@ -16,18 +16,6 @@ L: Final[Kind] = "limit"
 G: Final[Kind] = "guardrail"
 
 _ENTITY: Final[Mapping[str, Kind]] = {
-    "max_budget": L,
-    "soft_budget": L,
-    "budget_duration": L,
-    "budget_id": L,
-    "tpm_limit": L,
-    "tpm": L,
-    "rpm_limit": L,
-    "rpm": L,
-    "max_parallel_requests": L,
-    "model_max_budget": L,
-    "model_rpm_limit": L,
-    "model_tpm_limit": L,
     "tpm_limit_type": F,
     "rpm_limit_type": F,
     "guardrails": G,
@@ -46,7 +34,6 @@ _ENTITY: Final[Mapping[str, Kind]] = {
 
 NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     "": {
-        "rate_limits": L,
         "guardrails": G,
         "policies": G,
         "policy_attachments": G,
@@ -70,11 +57,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "classifier_plugin": F,
     },
     "litellm_params": {
-        "rpm": L,
-        "tpm": L,
-        "max_parallel_requests": L,
-        "max_budget": L,
-        "budget_duration": L,
         "guardrails": G,
         "order": F,
         "cooldown_time": F,
@@ -84,8 +66,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "configurable_clientside_auth_params": F,
     },
     "general_settings": {
-        "max_parallel_requests": L,
-        "global_max_parallel_requests": L,
         "allow_client_side_credentials": F,
         "infer_model_from_keys": F,
         "completion_model": F,
@@ -124,7 +104,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "enforce_user_param": F,
         "enforced_params": F,
         "reject_clientside_metadata_tags": F,
-        "user_header_name": F,
         "user_header_mappings": F,
         "allowed_ips": L,
         "use_x_forwarded_for": F,
@@ -147,7 +126,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "user_api_key_cache_ttl": F,
         "user_api_key_cache_max_size": F,
         "limits_failure_policy": F,
-        "budget_exceeded_status_code": F,
         "forward_client_headers_to_llm_api": F,
         "forward_openai_org_id": F,
         "forward_llm_provider_auth_headers": F,
@@ -175,13 +153,8 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "enforce_fallback_model_access": F,
     },
     "litellm_settings": {
-        "max_budget": L,
-        "budget_duration": L,
         "max_internal_user_budget": L,
         "internal_user_budget_duration": L,
-        "max_end_user_budget": L,
-        "max_end_user_budget_id": L,
-        "tag_budget_config": L,
         "priority_reservation": L,
         "guardrails": G,
         "force_ipv4": F,
@@ -230,8 +203,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "alerting_params": F,
     },
     "router_settings": {
-        "provider_budget_config": L,
-        "default_max_parallel_requests": L,
         "routing_strategy_args": F,
         "retry_after": F,
         "retry_policy": F,
@@ -270,12 +241,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     },
     "teams": {
         **_ENTITY,
-        "team_member_budget": L,
-        "team_member_budget_duration": L,
-        "team_member_rpm_limit": L,
-        "team_member_tpm_limit": L,
-        "members_with_roles": F,
-        "members": F,
         "team_member_key_duration": F,
         "team_member_permissions": F,
         "secret_manager_settings": F,
@@ -310,6 +275,7 @@ IN_FORCE: Final = frozenset(
         "users",
         "organizations",
         "budgets",
+        "rate_limits",
     }
 )
 """The sections of the top level that do something."""

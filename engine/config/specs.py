@@ -11,7 +11,20 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from engine.config.entities import BudgetSpec, KeySpec, OrganizationSpec, PassThroughSpec, TeamSpec, UserSpec
-from engine.config.fields import Amount, Count, Marked, Names, Price, Spec, Tags, TextOrMapping, Whole, text_or_mapping
+from engine.config.fields import (
+    Amount,
+    Count,
+    Duration,
+    Marked,
+    Names,
+    Price,
+    Spec,
+    Tags,
+    TextOrMapping,
+    Whole,
+    Zone,
+    text_or_mapping,
+)
 from engine.config.keys import provider_key
 
 __all__ = [
@@ -99,7 +112,7 @@ class LitellmParams(Prices):
     max_parallel_requests: Count | None = None
     max_budget: Amount | None = None
     """USD in each `budget_duration`."""
-    budget_duration: str | None = None
+    budget_duration: Duration | None = None
     drop_params: bool | None = None
     """Leave out parameters the provider does not know, instead of refusing."""
     additional_drop_params: Names = ()
@@ -184,6 +197,26 @@ class RateLimitSpec(Marked):
     """Tokens a minute."""
 
 
+class BudgetShare(Spec):
+    """A budget that is nobody's own."""
+
+    other_names: ClassVar[Mapping[str, str]] = {"budget_limit": "max_budget", "time_period": "budget_duration"}
+
+    max_budget: Amount
+    """USD in each `budget_duration`, or for ever."""
+    budget_duration: Duration | None = None
+
+
+def _share(value: Any) -> Any:
+    """Take the words of provider budgets for those of others."""
+    if not isinstance(value, dict):
+        return value
+    return {BudgetShare.other_names.get(name, name): one for name, one in value.items() if one is not None}
+
+
+Share = Annotated[BudgetShare, BeforeValidator(_share)]
+
+
 class GeneralSettings(Spec):
     """The gateway itself."""
 
@@ -203,11 +236,17 @@ class GeneralSettings(Spec):
     completion_model: str | None = None
     embedding_model: str | None = None
     max_parallel_requests: Count | None = None
+    """Calls that a key may have at once if it says nothing of it."""
     global_max_parallel_requests: Count | None = None
     apply_user_budget_to_team_keys: bool = False
     """Count what a user's keys spend against the user's budget even where a key belongs to a team."""
-    token_rate_limit_type: Literal["total", "input", "output"] = "total"  # noqa: S105 - it is no password
-    """The tokens that `tpm_limit` counts."""
+    """Calls that all keys together may have at once."""
+    token_rate_limit_type: Literal["total", "input", "output"] = "total"  # noqa: S105 - tokens of models, no secret
+    """Which tokens `tpm_limit` counts."""
+    budget_exceeded_status_code: Annotated[int, Field(ge=400, le=499)] = 400
+    """Status of calls that a budget refuses."""
+    user_header_name: str | None = None
+    """One more header in which clients may say who their end user is."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
@@ -225,8 +264,13 @@ class LitellmSettings(Spec):
     json_logs: bool | None = None
     set_verbose: bool | None = None
     force_ipv4: bool | None = None
-    timezone: str = "UTC"
-    """Where budgets have their midnight: `Europe/Berlin`."""
+    max_budget: Amount | None = None
+    """USD that all keys together may spend in each `budget_duration`, or for ever."""
+    budget_duration: Duration | None = None
+    tag_budget_config: dict[str, Share] = Field(default_factory=dict)
+    """Tag -> `{max_budget, budget_duration}`."""
+    timezone: Zone = "UTC"
+    """Where the days and months of budgets begin."""
     max_end_user_budget: Amount | None = None
     """USD for each end user without limits of their own."""
     max_end_user_budget_id: str | None = None
@@ -277,6 +321,10 @@ class RouterSettings(Spec):
     enable_tag_filtering: bool | None = None
     """Deployments are chosen by the tags of calls; see `TagRouting`."""
     tag_filtering_match_any: bool | None = None
+    provider_budget_config: dict[str, Share] = Field(default_factory=dict)
+    """Provider -> `{budget_limit, time_period}`."""
+    default_max_parallel_requests: Count | None = None
+    """Calls that a deployment may have at once if it says nothing of it."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 

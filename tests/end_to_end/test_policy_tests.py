@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from engine.authoring.stage import staged
-from engine.authoring.suite import find_tests, read_cases, run
+from engine.authoring.suite import find_tests, known_of, read_cases, run
 from engine.cli.main import main
 from engine.sources import Sources
 from tests.running import ROOT
@@ -51,7 +51,7 @@ def test_a_running_gateway_does_the_same(gateway, name):
     running = gateway((folder / "config.yaml").read_text(), "--policies", str(folder / "policies"), environ=ENVIRON)
     asked = 0
     for file in find_tests(folder / "policies"):
-        for case in read_cases(file, stage.aliases)[0]:
+        for case in read_cases(file, known_of(stage))[0]:
             if not isinstance(case.caller, str):
                 continue
             answer = running.post(case.path, case.body, stage.key(case.caller), **case.headers)

@@ -7,12 +7,14 @@ import json
 
 import pytest
 
+from adapters.counters.memory import Memory
 from adapters.sinks.jsonl import Jsonl
 from engine.call import Caller, Usage
 from engine.contracts import HoldId
 from engine.errors import ClientError, InternalError, UpstreamError
 from engine.ledger import Ledger
 from engine.metrics import Metrics
+from engine.outside import SystemClock
 from engine.receive import Receiver
 from engine.record import BATCH, LARGE, QUEUE, Recorder
 from tests.engine.building import call_of, compiled, config
@@ -24,7 +26,8 @@ class House:
     """A recorder with its real neighbours, over the files of a directory."""
 
     def __init__(self, *paths) -> None:
-        self.ledger, self.metrics, self.receiver = Ledger(), Metrics(), Receiver()
+        clock = SystemClock()
+        self.ledger, self.metrics, self.receiver = Ledger(Memory(clock), clock), Metrics(), Receiver()
         self.paths = paths
         sinks = [Jsonl({"path": path}) for path in paths]
         self.recorder = Recorder(self.ledger, self.metrics, self.receiver, lambda: 12.5, sinks)
@@ -53,7 +56,7 @@ async def test_a_good_call_is_settled_counted_and_written(house):
     with house.recorder.recorded(call):
         call.deployment = SNAPSHOT.find("a").deployments[0]
         call.attempt = 1
-        call.hold = await house.ledger.reserve(call)
+        assert await house.ledger.reserve(call, call.deployment) is None
         call.usage = Usage(10, 4)
         call.usage.cost, call.usage.cached_input, call.usage.reasoning = 123, 3, 2
         call.first_byte, call.upstream_seconds, call.stream = 11.0, 2.0, True
@@ -177,9 +180,10 @@ async def test_the_writer_writes_while_calls_go_on(house):
 
 def test_a_hold_settles_once(house):
     call = house.call()
-    asyncio.run(house.ledger.reserve(call))
-    call.hold = asyncio.run(house.ledger.reserve(call))
-    assert call.hold.id == HoldId("call-1", 0)
+    deployment = call.deployment = SNAPSHOT.find("a").deployments[0]
+    for _ in range(2):
+        assert asyncio.run(house.ledger.reserve(call, deployment)) is None
+    assert call.account.hold.id == HoldId("call-1", 0)
     assert house.ledger.open_holds == 1
     call.usage = Usage(1, 1)
     call.usage.cost = 5

@@ -98,7 +98,7 @@ async def carried(dialect: Dialect, pieces: Sequence[bytes], *, breaks: bool) ->
     call.stream, call.wants_usage, call.body_size = True, True, 400
     deployment: Any = SimpleNamespace(price=None, stream_usage="always")
     upstream: Any = Stream(pieces, breaks=breaks)
-    ledger: Any = SimpleNamespace()
+    ledger: Any = SimpleNamespace(settle=lambda *_: None)
     client: Any = Client()
     await Answer(call, deployment, upstream, ledger, lambda: 0.0).relay(client, ())
     return call

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from adapters.counters.memory import Memory
 from adapters.sinks.jsonl import Jsonl
 from engine.ledger import Ledger
 from engine.metrics import Metrics
+from engine.outside import SystemClock
 from engine.policy import Log
 from engine.receive import Receiver
 from engine.record import Recorder
@@ -72,7 +74,9 @@ def written(tmp_path):
     def record(*texts: str, members=None, caller=None, operation: str = "chat"):
         path = tmp_path / "records.jsonl"
         path.unlink(missing_ok=True)
-        recorder = Recorder(Ledger(), Metrics(), Receiver(), lambda: 1.0, [Jsonl({"path": path})])
+        recorder = Recorder(
+            Ledger(Memory(SystemClock()), SystemClock()), Metrics(), Receiver(), lambda: 1.0, [Jsonl({"path": path})]
+        )
         call = asking(
             snapshot_of(READS, *texts),
             members or chat("a secret"),

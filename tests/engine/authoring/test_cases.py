@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.authoring.cases import Expect, find_tests, read_cases
+from engine.authoring.cases import Expect, Known, find_tests, read_cases
 from engine.authoring.expectation import failures
 from engine.authoring.suite import run
 from engine.authoring.upstream import Canned
@@ -28,7 +28,7 @@ tests:
 
 def read(folder, text):
     (folder / "x_test.yaml").write_text(text)
-    return read_cases(str(folder / "x_test.yaml"), ["app", "narrow"])
+    return read_cases(str(folder / "x_test.yaml"), Known(["app", "narrow"], ["month"]))
 
 
 def test_a_good_file(tmp_path):
@@ -63,7 +63,10 @@ def test_a_good_file(tmp_path):
         ("tests:\n- {name: a, expect: {status: 1}}", "2: error: tests[0]: needs a `caller`"),
         ("tests:\n- {name: a, caller: app, expect: {status: 1}}", "2: error: tests[0].expect.status: must be at least 100"),
         ("tests:\n- {name: a, caller: app, expect: {decision: no}}", "2: error: tests[0].expect.decision: `no` is not known"),
-        ("tests:\n- {name: a, caller: app, counters: {}, expect: {status: 200}}", "2: error: tests[0].counters: unknown field"),
+        ("tests:\n- {name: a, caller: app, counters: {}, expect: {status: 200}}", "2: error: tests[0].counters: must be a list, not a mapping"),
+        ("tests:\n- {name: a, caller: app, counters: [{policy: months, used: 1}], expect: {status: 200}}", "2: error: tests[0].counters[0].policy: no Budget or RateLimit is named `months`; did you mean `month`?"),
+        ("tests:\n- {name: a, caller: app, counters: [{used: 1}], expect: {status: 200}}", "2: error: tests[0].counters[0]: needs the name of a `policy`"),
+        ("tests:\n- {name: a, caller: app, states: {}, expect: {status: 200}}", "2: error: tests[0].states: unknown field"),
         ("tests:\n- {name: a, caller: app, clock: 2026-01-01, expect: {status: 200}}", "2: error: tests[0].clock: must be an instant"),
         ("tests:\n- {name: a, caller: app, request: {body: []}, expect: {status: 200}}", "2: error: tests[0].request.body: must be a mapping, not a list"),
         ("tests:\n- {name: a, caller: app, request: {headers: {a: [1]}}, expect: {status: 200}}", "2: error: tests[0].request.headers: `a` must be text, not a list"),

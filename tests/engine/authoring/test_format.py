@@ -117,7 +117,20 @@ def test_an_example_in_disorder_comes_back(path, seed):
     untidy = "\n".join(line + " " * chance.choice([0, 0, 3]) for line in untidy.split("\n")) + "\n\n"
     own = [
         field
-        for field in ("set", "clamp", "metadata", "drop", "mask", "content", "path", "target")
+        for field in (
+            "set",
+            "clamp",
+            "metadata",
+            "drop",
+            "mask",
+            "content",
+            "path",
+            "target",
+            "limit",
+            "window",
+            "rates",
+            "type",
+        )
         if f"\n{field}:" in text
     ]
     if len(own) < 2:

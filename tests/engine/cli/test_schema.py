@@ -132,7 +132,8 @@ def test_an_editor_completes_params_with_their_meaning():
     assert SCHEMA["$defs"]["deployments"]["properties"]["litellm_params"] == {"$ref": "#/$defs/litellm_params"}
     assert {"model", "api_key", "api_base", "base_url", "rpm", "temperature", "mode", "model_info"} <= set(params)
     assert params["weight"]["description"] == "The share of this deployment among those of its `model_name`."
-    assert params["rpm"]["description"] == "Requests a minute. (accepted, not in force yet)"
+    assert params["rpm"]["description"] == "Requests a minute."
+    assert params["order"]["description"].endswith("(accepted, not in force yet)")
     assert "mark" not in params
     assert "defaults" not in params
 

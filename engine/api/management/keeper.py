@@ -8,11 +8,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from engine.allowances import NANO
 from engine.api.management.faults import bad_request
 from engine.api.management.times import iso
 from engine.callers import fields
-from engine.claims import Count, Counter, Unit
+from engine.claims import NANO, Count, Counter, Unit
 from engine.directory import Directory
 from engine.errors import InternalError
 from engine.storing import (
@@ -59,7 +58,7 @@ class Spent(NamedTuple):
     resets: str | None = None
 
 
-class Books:
+class Keeper:
     """Reads and changes entities; every change is made under `writing`, one at a time."""
 
     def __init__(self, store: Store, directory: Directory, now: Callable[[], float], spending: Spending) -> None:
