@@ -305,11 +305,11 @@ class Registry(Protocol):
     def sink(self, name: str, settings: Mapping[str, Any]) -> Sink:
         """Make a record sink."""
 
-    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
-        """Open a store; raises StoreError."""
-
     def counters(self, name: str, clock: Clock) -> Counters:
         """Make the place where counters live."""
+
+    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
+        """Open a store; raises StoreError."""
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

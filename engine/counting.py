@@ -10,7 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from engine.activation import client_tags
-from engine.allowances import Allowance, counter
+from engine.allowances import NOTHING, Allowance, counter
 from engine.amounts import Amounts
 from engine.call import Call, Caller
 from engine.claims import NANO, PLACES, UNLIMITED, Claim, Counter, Hold, Scope, Subject, Unit
@@ -34,7 +34,7 @@ class Customer(NamedTuple):
     """An end user: whether it may call, and how much it may use."""
 
     blocked: bool = False
-    allowance: Allowance = Allowance()
+    allowance: Allowance = NOTHING
 
 
 Customers = Callable[[str], Customer | None]

@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine import quotas
 from engine.allowances import NAMES, allowance
 from engine.claims import Scope, Subject
 from engine.config.entities import BudgetSpec, Entity, KeySpec
 from engine.config.problems import Mark, Problem
 from engine.config.specs import ConfigSpec
 from engine.digest import digest, masked
+from engine.quotas import terms
 from engine.storing import Kind, Row
 
 COLUMNS = frozenset(
@@ -33,7 +33,7 @@ class Declared:
         spec = spec or ConfigSpec()
         self.rows: dict[Kind, dict[str, Row]] = {kind: {} for kind in Kind}
         self.places: dict[tuple[Kind, str], tuple[Mark | None, str]] = {}
-        self.terms = quotas.terms(spec)
+        self.terms = terms(spec)
         self.user_budget_everywhere = spec.general.apply_user_budget_to_team_keys
         self.budgets: dict[str, Mapping[str, Any]] = {one.budget_id: _limits(one) for one in spec.budgets}
         default = spec.litellm.max_end_user_budget_id

@@ -61,15 +61,15 @@ class Extensions:
         sink: Sink = _find("sinks", name)(settings)
         return sink
 
-    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
-        """Open a store; raises StoreError."""
-        store: Store = _find("stores", name)(settings)
-        return store
-
     def counters(self, name: str, clock: Clock) -> Counters:
         """Make the place where counters live."""
         counters: Counters = _find("counters", name)(clock)
         return counters
+
+    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
+        """Open a store; raises StoreError."""
+        store: Store = _find("stores", name)(settings)
+        return store
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

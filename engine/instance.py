@@ -73,7 +73,7 @@ class Instance:
             self.directory.fill(kind, self.store.entities(kind))
         self.identity = Identity(self.directory, clock.time)
         self.ledger = Ledger(self.registry.counters("memory", clock), clock)
-        self.ledger.callers, self.ledger.customers = self.identity.known, self.directory.customer
+        self.ledger.callers, self.ledger.customers = self.directory.known, self.directory.customer
         self.snapshot.policies.limits.view = self.ledger.counters.view
         self.receiver = Receiver()
         sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})

@@ -7,6 +7,8 @@ is encoded once and embedded.
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 from msgspec import Raw
 
@@ -48,14 +50,14 @@ class Row(msgspec.Struct, array_like=True):
 
     def spend_row(self) -> SpendRow:
         """Return the row as the store keeps it."""
-        who = _who(self.who)
-        return SpendRow(
-            self.request_id, self.start_time, self.end_time, self.completion_start_time, who.call_type,
-            "success" if self.status == "success" else "failure", who.api_key, who.user, who.team_id, who.organization_id,
-            self.end_user, who.model, who.model_id, who.model_group, who.custom_llm_provider, who.api_base, self.spend,
-            self.prompt_tokens, self.completion_tokens, session_id=self.session_id,
-            requester_ip_address=self.requester_ip_address, request_tags=self.request_tags, metadata=self.metadata,
-        )  # fmt: skip
+        key, user, team, organization, call_type, model, model_id, group, provider, api_base = _who(bytes(self.who))
+        return SpendRow._make((
+            self.request_id, self.start_time, self.end_time, self.completion_start_time, call_type,
+            "success" if self.status == "success" else "failure", key, user, team, organization,
+            self.end_user, model, model_id, group, provider, api_base, self.spend,
+            self.prompt_tokens, self.completion_tokens, "", "", self.session_id,
+            self.requester_ip_address, self.request_tags, self.metadata, "{}",
+        ))  # fmt: skip
 
 
 Part = tuple[bytes, int, int]
@@ -72,6 +74,15 @@ class Held(msgspec.Struct, array_like=True, tag=1):
     attempt: int
     parts: list[Part]
     row: Row
+
+
+class Opened(msgspec.Struct, array_like=True, tag=1):
+    """A `Held` of which only the names are read: most are settled before anybody asks for the rest."""
+
+    call: str
+    attempt: int
+    parts: Raw
+    row: Raw
 
 
 class Settled(msgspec.Struct, array_like=True, tag=2):
@@ -100,7 +111,14 @@ Record = Held | Settled | Released | Reset
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Record).decode
-_who = msgspec.msgpack.Decoder(Who).decode
+decode_named = msgspec.msgpack.Decoder(Opened | Settled | Released | Reset).decode
+_decode_who = msgspec.msgpack.Decoder(Who).decode
+
+
+@functools.lru_cache(maxsize=4096)
+def _who(packed: bytes) -> tuple[str, ...]:
+    """Decode what many rows embed, once."""
+    return msgspec.structs.astuple(_decode_who(packed))
 
 
 def packed(who: Who) -> Raw:

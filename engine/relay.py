@@ -66,7 +66,7 @@ class Answer:
             await self._stream(reply, Large(call.route.dialect))
             return
         call.account.answer_id = answer_id(answer)
-        self._count(call.route.dialect.usage(answer) or guessed(call, len(answer)))
+        self._count(call.route.dialect.usage(answer) or guessed(call, answer))
         # What was used is on record, and counts in the headers, before the client can have all of the answer.
         self._ledger.settle(call, call.usage)
         reply.send(upstream.status, self._head(), answer)
@@ -184,12 +184,12 @@ def answer_id(answer: bytes) -> str:
     return found[1].decode() if found is not None else ""
 
 
-def guessed(call: Call, size: int) -> Usage | None:
-    """Count an answer of which its provider says nothing, as `_used` does: four bytes a token."""
-    if call.route.operation not in WRITES:
+def guessed(call: Call, answer: bytes) -> Usage | None:
+    """Count an answer of which its provider says nothing, as `_used` does: four bytes a token; an error is no answer."""
+    if call.route.operation not in WRITES or call.route.dialect.is_error(answer):
         return None
     need = call.account.wanted
-    usage = Usage(need.estimate if need is not None else call.body_size // 4, size // 4)
+    usage = Usage(need.estimate if need is not None else call.body_size // 4, len(answer) // 4)
     usage.estimated = True
     return usage
 

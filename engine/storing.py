@@ -1,4 +1,4 @@
-"""What outlives the process: the port `Store`, and the entities, spend rows and sums it keeps.
+"""What outlives the process: the port `Store`, and the entities, spend rows, sums and counters it keeps.
 
 Money is integer nano-dollars, an instant is Unix seconds, a day is `YYYY-MM-DD` in UTC, an unknown text is empty.
 Every method blocks; the owner calls them in a thread.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 
@@ -143,6 +143,39 @@ class SpendRow(NamedTuple):
     payload: str = "{}"
 
 
+class Amount(NamedTuple):
+    """What was used in a counter, by its id; from the instant `until` on, in Unix nanoseconds, it no longer counts."""
+
+    counter: bytes
+    until: int
+    used: int
+
+
+class OpenHold(NamedTuple):
+    """A hold that neither was settled nor given back; `record` is its owner's."""
+
+    call: str
+    attempt: int
+    record: bytes
+
+
+class Batch(NamedTuple):
+    """What a journal holds up to a position: what happened since the batch before, and where that left off.
+
+    `changes` have happened: none conflicts. Each of `resets` ends a counter before any of `counts` is added to it.
+    `closed` are holds by call and attempt. What stopped counting at the instant `expired` may go.
+    """
+
+    position: tuple[int, int]
+    rows: Sequence[SpendRow] = ()
+    changes: Sequence[Entity | Gone] = ()
+    counts: Sequence[Amount] = ()
+    resets: Sequence[bytes] = ()
+    holds: Sequence[OpenHold] = ()
+    closed: Sequence[tuple[str, int]] = ()
+    expired: int = 0
+
+
 class Cursor(NamedTuple):
     """The place behind a row in the list of rows, newest first."""
 
@@ -247,18 +280,17 @@ class Store(Protocol):
     def position(self, journal: str = "main") -> tuple[int, int]:
         """Return the (segment, offset) up to which a journal is folded; (0, 0) before the first fold."""
 
-    def fold(
-        self,
-        rows: Sequence[SpendRow],
-        changes: Sequence[Entity | Gone],
-        position: tuple[int, int],
-        journal: str = "main",
-    ) -> bool:
-        """Add what a journal holds up to a position, all or nothing, to outlast a loss of power once this returns.
+    def fold(self, batch: Batch, journal: str = "main") -> bool:
+        """Add a batch, all or nothing, to outlast a loss of power once this returns.
 
-        A position that is not ahead of the stored one changes nothing and returns False. `changes` have happened:
-        none conflicts.
+        A position that is not ahead of the stored one changes nothing and returns False.
         """
+
+    def counts(self, now: int) -> Iterable[Amount]:
+        """Return what counts at an instant; what is folded while this is iterated may be in it or not."""
+
+    def holds(self, journal: str = "main") -> Sequence[OpenHold]:
+        """Return the holds that a journal left open."""
 
     def usage(self, query: UsageQuery) -> Sequence[Rollup]:
         """Return sums."""

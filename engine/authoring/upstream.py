@@ -75,13 +75,13 @@ class StagedRegistry:
         """Make a record sink."""
         return self._real.sink(name, settings)
 
-    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
-        """Open a store."""
-        return self._real.store(name, settings)
-
     def counters(self, name: str, clock: Clock) -> Counters:
         """Make the place where counters live."""
         return self._real.counters(name, clock)
+
+    def store(self, name: str, settings: Mapping[str, Any]) -> Store:
+        """Open a store."""
+        return self._real.store(name, settings)
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -272,10 +272,10 @@ IN_FORCE: Final = frozenset(
         "virtual_keys",
         "keys",
         "teams",
+        "rate_limits",
         "users",
         "organizations",
         "budgets",
-        "rate_limits",
     }
 )
 """The sections of the top level that do something."""

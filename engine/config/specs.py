@@ -238,8 +238,6 @@ class GeneralSettings(Spec):
     max_parallel_requests: Count | None = None
     """Calls that a key may have at once if it says nothing of it."""
     global_max_parallel_requests: Count | None = None
-    apply_user_budget_to_team_keys: bool = False
-    """Count what a user's keys spend against the user's budget even where a key belongs to a team."""
     """Calls that all keys together may have at once."""
     token_rate_limit_type: Literal["total", "input", "output"] = "total"  # noqa: S105 - tokens of models, no secret
     """Which tokens `tpm_limit` counts."""
@@ -247,6 +245,8 @@ class GeneralSettings(Spec):
     """Status of calls that a budget refuses."""
     user_header_name: str | None = None
     """One more header in which clients may say who their end user is."""
+    apply_user_budget_to_team_keys: bool = False
+    """Count what a user's keys spend against the user's budget even where a key belongs to a team."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 

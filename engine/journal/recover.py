@@ -13,7 +13,8 @@ from pathlib import Path
 
 import structlog
 
-from engine.journal.record import HEAD, JournalError, any_from, ends
+from engine.journal.read import records
+from engine.journal.record import JournalError, any_from, ends
 from engine.journal.segment import HEADER, START, Header, Position, header_of, numbers, path_of, sync_names
 
 log = structlog.get_logger("interlock")
@@ -37,16 +38,7 @@ class Recovery:
         self._lengths: dict[int, int] = {}
 
     def __iter__(self) -> Iterator[tuple[Position, bytes]]:
-        for number, length in self._lengths.items():
-            if (number, length) <= self.since:
-                continue
-            data = path_of(self._directory, number).read_bytes()
-            offset = HEADER
-            while offset < length:
-                begin = offset + HEAD.size
-                offset = begin + HEAD.unpack_from(data, offset)[0]
-                if (number, offset) > self.since:
-                    yield Position(number, offset), data[begin:offset]
+        return records(self._directory, self.since, self._lengths.items())
 
     @property
     def last_segment(self) -> int:

@@ -1,6 +1,6 @@
 """Writing a journal: the records of one loop tick go out in one write, or none of them does.
 
-All but `sync` and `drop_through`, which may run in a thread, belongs to one thread: the loop's.
+All but `sync`, `written` and `drop_through`, which may run in a thread, belongs to one thread: the loop's.
 """
 
 from __future__ import annotations
@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import structlog
 
 from engine.journal.backlog import Backlog, Entry
+from engine.journal.read import between
 from engine.journal.record import JournalError, encode
 from engine.journal.recover import Recovery, recover
 from engine.journal.segment import (
@@ -260,6 +261,13 @@ class Journal:
                 self._names_changed = True
                 raise
         self._synced = written
+
+    def written(self, since: Position, until: Position) -> Iterator[tuple[Position, bytes]]:
+        """Read what this process wrote behind `since`, up to a `position` it has had; as a Recovery is read.
+
+        Raises JournalError when it is not there, OSError when it cannot be read.
+        """
+        return between(self._directory, since, until)
 
     def drop_through(self, position: Position) -> int:
         """Delete the segments that end at or before a folded position, never the current one; returns how many."""

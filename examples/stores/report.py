@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from adapters.stores.sqlite import Sqlite  # noqa: E402 - an example also runs where nothing is installed
-from engine.storing import Scope, SpendRow, UsageQuery  # noqa: E402
+from engine.storing import Batch, Scope, SpendRow, UsageQuery  # noqa: E402
 
 NOON = 1_767_268_800.0  # 2026-01-01 12:00 UTC
 CALLS = [
@@ -25,7 +25,7 @@ CALLS = [
 def main(directory: Path) -> None:
     """Print the usage of every team and model."""
     store = Sqlite({"path": directory / "store.sqlite"})
-    store.fold(CALLS, [], (1, 300))
+    store.fold(Batch((1, 300), CALLS))
     for scope in (Scope.TEAM, Scope.MODEL):
         print(f"{scope:<8} {'requests':>8} {'failed':>6} {'tokens':>6} {'USD':>10}")
         for sums in store.usage(UsageQuery(scope, by="value")):

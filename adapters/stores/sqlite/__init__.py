@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters.stores.sqlite import entities, spend
-from adapters.stores.sqlite.file import connect, prepare, reported, transaction
+from adapters.stores.sqlite import amounts, entities, spend
+from adapters.stores.sqlite.file import connect, identity, prepare, reported, transaction
 from engine.storing import (
+    Amount,
+    Batch,
     Cursor,
     Entity,
     EntityFilter,
@@ -24,10 +26,12 @@ from engine.storing import (
     Listing,
     LogFilter,
     LogPage,
+    OpenHold,
     Rollup,
     Row,
     Scope,
     SpendRow,
+    StoreError,
     UsageQuery,
 )
 
@@ -45,11 +49,16 @@ class Sqlite:
             self._writer = connect(self._path)
             self._reader = connect(self._path)
             self._reader.execute("PRAGMA query_only = ON")
+            self._file = identity(self._path)
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with reported(self._path), self._write_lock, transaction(self._writer):
-            yield self._writer
+        with reported(self._path), self._write_lock:
+            # SQLite itself would go on writing to a file that nobody finds again.
+            if identity(self._path) != self._file:
+                raise StoreError(f"store `{self._path}`: another file is in its place; put it back, or start again")
+            with transaction(self._writer):
+                yield self._writer
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -105,28 +114,45 @@ class Sqlite:
         with self._reading() as connection:
             return _position(connection, journal)
 
-    def fold(
-        self,
-        rows: Sequence[SpendRow],
-        changes: Sequence[Entity | Gone],
-        position: tuple[int, int],
-        journal: str = "main",
-    ) -> bool:
+    def fold(self, batch: Batch, journal: str = "main") -> bool:
         """Add what a journal holds up to a position, all or nothing; False when it was there already."""
-        for change in changes:
+        for change in batch.changes:
             if isinstance(change, Entity):
                 entities.checked(change)
+        try:
+            return self._fold(batch, journal)
+        except UnicodeEncodeError:
+            return self._fold(batch._replace(rows=[spend.cleaned(row) for row in batch.rows]), journal)
+
+    def _fold(self, batch: Batch, journal: str) -> bool:
         with self._writing() as connection:
-            if tuple(position) <= _position(connection, journal):
+            if tuple(batch.position) <= _position(connection, journal):
                 return False
-            for change in changes:
+            for change in batch.changes:
                 if isinstance(change, Gone):
                     entities.delete(connection, change.kind, [change.id])
                 else:
                     entities.put(connection, change)
-            spend.add(connection, rows)
-            connection.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", (journal, *position))
+            spend.add(connection, batch.rows)
+            amounts.add(connection, batch, journal)
+            connection.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", (journal, *batch.position))
             return True
+
+    def counts(self, now: int) -> Iterator[Amount]:
+        """Return what counts at an instant; what is folded while this is iterated may be in it or not."""
+        after = b"", 0
+        while True:
+            with self._reading() as connection:
+                page = amounts.page(connection, now, after)
+            if not page:
+                return
+            yield from page
+            after = page[-1][:2]
+
+    def holds(self, journal: str = "main") -> list[OpenHold]:
+        """Return the holds that a journal left open."""
+        with self._reading() as connection:
+            return amounts.holds(connection, journal)
 
     def usage(self, query: UsageQuery) -> list[Rollup]:
         """Return sums."""

@@ -67,8 +67,31 @@ ROLLUPS = (
         journal TEXT PRIMARY KEY, segment INTEGER NOT NULL, reached INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID""",
 )
+# Amounts by counter, for most folds add to what is there; the holds of a journal are those it left open.
+AMOUNTS = (
+    """CREATE TABLE amounts (
+        counter BLOB NOT NULL, until INTEGER NOT NULL, used INTEGER NOT NULL, PRIMARY KEY (counter, until)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX amounts_until ON amounts (until)",
+    """CREATE TABLE holds (
+        journal TEXT NOT NULL, call TEXT NOT NULL, attempt INTEGER NOT NULL, record BLOB NOT NULL,
+        PRIMARY KEY (journal, call, attempt)
+    ) STRICT, WITHOUT ROWID""",
+)
+# Half of what a row cost was its indexes: the last twelve characters of a key or an id find it as well as all of them, and
+# a row without a user, team or end user needs no place among theirs.
+SMALLER_INDEXES = (
+    *(f"DROP INDEX spend_logs_{name}" for name in ("key", "user", "team", "end_user", "request")),
+    "CREATE INDEX spend_logs_key ON spend_logs (substr(api_key, -12), start_time)",
+    "CREATE INDEX spend_logs_user ON spend_logs (user, start_time) WHERE user != ''",
+    "CREATE INDEX spend_logs_team ON spend_logs (team_id, start_time) WHERE team_id != ''",
+    "CREATE INDEX spend_logs_end_user ON spend_logs (end_user, start_time) WHERE end_user != ''",
+    "CREATE INDEX spend_logs_request ON spend_logs (substr(request_id, -12))",
+)
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("entities", ENTITIES),
     Migration("spend logs", SPEND_LOGS),
     Migration("rollups and positions", ROLLUPS),
+    Migration("amounts and holds", AMOUNTS),
+    Migration("smaller indexes of spend logs", SMALLER_INDEXES),
 )

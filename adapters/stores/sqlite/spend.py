@@ -6,25 +6,30 @@ import datetime as dt
 import functools
 import hashlib
 import json
+import operator
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from adapters.stores.sqlite import many
 from adapters.stores.sqlite.entities import HASH
 from adapters.stores.sqlite.text import clean
 from engine.storing import Cursor, Kind, LogFilter, LogPage, Rollup, Scope, SpendRow, StoreError, UsageQuery
 
 FIELDS = SpendRow._fields
-INSERT = f"INSERT INTO spend_logs ({', '.join(FIELDS)}) VALUES ({', '.join('?' * len(FIELDS))})"  # noqa: S608  # own names
+INSERT = f"INSERT INTO spend_logs ({', '.join(FIELDS)}) VALUES {{}}"  # noqa: S608  # own names
 LISTED = ", ".join("'{}'" if name == "payload" else name for name in FIELDS)
 SUMS = ("requests", "failed", "input_tokens", "output_tokens", "spend")
 SUMMED = ", ".join(f"sum({name})" for name in SUMS)
 ADD = (
     "INSERT INTO rollups (scope, value, day, requests, failed, input_tokens, output_tokens, spend) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope, day, value) DO UPDATE SET "
+    "VALUES {} ON CONFLICT (scope, day, value) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in SUMS)
 )
-SPENT = "UPDATE entities SET spend = spend + ? WHERE kind = ? AND id = ?"
+SPENT = (
+    "UPDATE entities SET spend = spend + given.column3 FROM (VALUES {}) AS given "
+    "WHERE kind = given.column1 AND id = given.column2"
+)
 KINDS = {
     Scope.KEY: Kind.KEY,
     Scope.USER: Kind.USER,
@@ -33,67 +38,116 @@ KINDS = {
     Scope.END_USER: Kind.CUSTOMER,
 }
 """The entities that spend is added to."""
-BOUNDS = {"first": "start_time >= ?", "last": "start_time <= ?", "min_spend": "spend >= ?", "max_spend": "spend <= ?"}
+CONDITIONS = {
+    "first": "start_time >= ?",
+    "last": "start_time <= ?",
+    "min_spend": "spend >= ?",
+    "max_spend": "spend <= ?",
+    # Their indexes hold twelve characters of these; without the `+` SQLite would put the value for the column in both.
+    "api_key": "substr(api_key, -12) = substr(?, -12) AND +api_key = ?",
+    "request_id": "substr(request_id, -12) = substr(?, -12) AND +request_id = ?",
+}
+SPARSE = frozenset(["user", "team_id", "end_user"])
+"""Columns whose indexes leave out what is empty."""
 LARGEST_PAGE = 1000
 ALL = ""
 """The value of a day's sum over all values of a scope, kept so that a day costs one row however many callers it has."""
 
+KNOWN = 4096
+"""Keys and tags remembered as they are stored."""
+START, STATUS, END_USER, TAGS, SPEND, INPUT, OUTPUT = map(
+    FIELDS.index,
+    ("start_time", "status", "end_user", "request_tags", "spend", "prompt_tokens", "completion_tokens"),
+)
+COMMON = operator.itemgetter(
+    *map(FIELDS.index, ("api_key", "user", "team_id", "organization_id", "model", "custom_llm_provider"))
+)
+COMMON_SCOPES = (Scope.KEY, Scope.USER, Scope.TEAM, Scope.ORG, Scope.MODEL, Scope.PROVIDER)
+NO_TAGS = "[]"
+
 Sums = dict[tuple[str, str, str], list[int]]
+Stored = tuple[Any, ...]
+"""A row's values in the database."""
 
 
 def add(connection: sqlite3.Connection, rows: Sequence[SpendRow]) -> None:
-    """Write rows and add them to the sums and to what the entities have spent."""
-    written = [_cleaned(row) for row in rows]
-    connection.executemany(INSERT, map(_values, written))
+    """Write rows and add them to the sums and to what the entities have spent.
+
+    Raises UnicodeEncodeError for half characters; they are too rare to be looked for: see `cleaned`.
+    """
+    written = [_stored(row) for row in rows]
+    many.run(connection, INSERT, written)
     sums = _summed(written)
-    connection.executemany(ADD, ((*where, *amounts) for where, amounts in sums.items()))
-    spent = ((amounts[-1], KINDS[Scope(scope)], value) for (scope, value, _), amounts in sums.items() if scope in KINDS)
-    connection.executemany(SPENT, ((amount, kind.value, value) for amount, kind, value in spent if amount and value))
+    many.run(connection, ADD, [(*where, *amounts) for where, amounts in sums.items()])
+    spent: dict[tuple[str, str], int] = {}
+    for (scope, value, _), amounts in sums.items():
+        if value and amounts[-1] and scope in KINDS:
+            entity = KINDS[Scope(scope)].value, value
+            spent[entity] = spent.get(entity, 0) + amounts[-1]
+    many.run(connection, SPENT, [(*entity, amount) for entity, amount in spent.items()])
 
 
-def _cleaned(row: SpendRow) -> SpendRow:
-    """Return a row as it is stored: a key that is not hashed is, so that no mistake elsewhere stores a secret."""
-    key = row.api_key
-    if key and not HASH.fullmatch(key):
-        row = row._replace(api_key=hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest())
-    tags = tuple(dict.fromkeys(clean(tag) for tag in row.request_tags if tag))
-    row = row._replace(request_tags=tags)
-    return SpendRow._make(clean(value) if isinstance(value, str) else value for value in row)
+def cleaned(row: SpendRow) -> SpendRow:
+    """Return a row whose texts the database takes."""
+    found = SpendRow._make(clean(value) if isinstance(value, str) else value for value in row)
+    return found._replace(api_key=_key(row.api_key), request_tags=tuple(map(clean, row.request_tags)))
 
 
-def _values(row: SpendRow) -> tuple[Any, ...]:
-    return tuple(json.dumps(value) if isinstance(value, tuple) else value for value in row)
+def _stored(row: SpendRow) -> Stored:
+    key = _key(row.api_key)
+    if key != row.api_key:
+        row = row._replace(api_key=key)
+    return row[:TAGS] + (_tags(row.request_tags),) + row[TAGS + 1 :]  # noqa: RUF005 - half the time
 
 
-def _summed(rows: Iterable[SpendRow]) -> Sums:
+@functools.lru_cache(maxsize=KNOWN)
+def _key(key: str) -> str:
+    """Return a key's hash: one that is not hashed is, so that no mistake elsewhere stores a secret."""
+    if not key or HASH.fullmatch(key):
+        return key
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@functools.lru_cache(maxsize=KNOWN)
+def _tags(tags: tuple[str, ...]) -> str:
+    """Return the tags that count, each once, as they are stored."""
+    return json.dumps(list(dict.fromkeys(filter(None, tags))))
+
+
+@functools.lru_cache(maxsize=KNOWN)
+def _each(tags: str) -> tuple[str, ...]:
+    """Return stored tags one by one."""
+    return tuple(json.loads(tags))
+
+
+def _summed(written: Sequence[Stored]) -> Sums:
+    """Sum by what rows have in common first, for those sums are few, and then by scope."""
+    groups: dict[tuple[float, Stored], list[int]] = {}
     sums: Sums = {}
-    for row in rows:
-        day = _day(int(row.start_time // 86400))
-        amounts = (1, int(row.status == "failure"), row.prompt_tokens, row.completion_tokens, row.spend)
-        for scope, value in _scopes(row):
+    for row in written:
+        day = row[START] // 86400
+        amounts = (1, int(row[STATUS] == "failure"), row[INPUT], row[OUTPUT], row[SPEND])
+        _grow(groups.setdefault((day, COMMON(row)), [0, 0, 0, 0, 0]), amounts)
+        own = [(Scope.END_USER, row[END_USER])] if row[END_USER] else []
+        if row[TAGS] != NO_TAGS:
+            own += [(Scope.TAG, tag) for tag in _each(row[TAGS])]
+        for scope, value in own:
+            _grow(sums.setdefault((scope.value, value, _day(int(day))), [0, 0, 0, 0, 0]), amounts)
+    for (day, values), known in groups.items():
+        for scope, value in zip(COMMON_SCOPES, values, strict=True):
             if value:
-                known = sums.setdefault((scope.value, value, day), [0, 0, 0, 0, 0])
-                _grow(known, amounts)
-    for (name, _, day), known in list(sums.items()):
-        _grow(sums.setdefault((name, ALL, day), [0, 0, 0, 0, 0]), known)
+                _grow(sums.setdefault((scope.value, value, _day(int(day))), [0, 0, 0, 0, 0]), known)
+    for (name, _, date), known in list(sums.items()):
+        _grow(sums.setdefault((name, ALL, date), [0, 0, 0, 0, 0]), known)
     return sums
 
 
 def _grow(sums: list[int], amounts: Sequence[int]) -> None:
-    for index, amount in enumerate(amounts):
-        sums[index] += amount
-
-
-def _scopes(row: SpendRow) -> Iterator[tuple[Scope, str]]:
-    yield Scope.KEY, row.api_key
-    yield Scope.USER, row.user
-    yield Scope.TEAM, row.team_id
-    yield Scope.ORG, row.organization_id
-    yield Scope.END_USER, row.end_user
-    yield Scope.MODEL, row.model
-    yield Scope.PROVIDER, row.custom_llm_provider
-    for tag in row.request_tags:
-        yield Scope.TAG, tag
+    sums[0] += amounts[0]
+    sums[1] += amounts[1]
+    sums[2] += amounts[2]
+    sums[3] += amounts[3]
+    sums[4] += amounts[4]
 
 
 @functools.lru_cache(maxsize=64)
@@ -137,8 +191,8 @@ def logs(connection: sqlite3.Connection, which: LogFilter, size: int, after: Cur
     conditions, values = ["1"], list[Any]()
     for name, value in zip(which._fields, which, strict=True):
         if value is not None:
-            conditions.append(BOUNDS.get(name, f"{name} = ?"))
-            values.append(clean(value) if isinstance(value, str) else value)
+            conditions.append(_condition(name, value))
+            values += [clean(value) if isinstance(value, str) else value] * conditions[-1].count("?")
     if after is not None:
         conditions.append("(start_time, number) < (?, ?)")
         values += after
@@ -152,15 +206,20 @@ def logs(connection: sqlite3.Connection, which: LogFilter, size: int, after: Cur
     return LogPage(found, Cursor(found[-1].start_time, rows[size - 1][0]) if more else None)
 
 
+def _condition(name: str, value: object) -> str:
+    condition = CONDITIONS.get(name, f"{name} = ?")
+    return f"{condition} AND {name} != ''" if name in SPARSE and value else condition
+
+
 def log(connection: sqlite3.Connection, request_id: str) -> list[SpendRow]:
     """Return the rows of a request with all they hold."""
     rows = connection.execute(
-        f"SELECT {', '.join(FIELDS)} FROM spend_logs WHERE request_id = ? ORDER BY number",  # noqa: S608  # own names
-        (clean(request_id),),
+        f"SELECT {', '.join(FIELDS)} FROM spend_logs WHERE {CONDITIONS['request_id']} ORDER BY number",  # noqa: S608  # own names
+        [clean(request_id)] * 2,
     )
     return [_row(row) for row in rows]
 
 
 def _row(row: Sequence[Any]) -> SpendRow:
     found = SpendRow(*row)
-    return found._replace(request_tags=tuple(json.loads(str(found.request_tags))))
+    return found._replace(request_tags=_each(str(found.request_tags)))

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from adapters.stores.sqlite import Sqlite
-from engine.storing import SpendRow, StoreError
+from engine.storing import Batch, SpendRow, StoreError
 
 START = 1_767_225_600.0
 """2026-01-01 00:00 UTC."""
@@ -62,7 +62,7 @@ def fold_until_killed(path: str, statement: str, times: str, last: str) -> None:
     store._writer.set_trace_callback(seen)
     print("ready", flush=True)
     for batch in range(int(last)):
-        if store.fold(rows_of(batch), [], position_of(batch)):
+        if store.fold(Batch(position_of(batch), rows_of(batch))):
             seen("behind a fold")
 
 
@@ -77,17 +77,17 @@ def open_together(path: str, go: str) -> None:
 def fill_the_disk(path: str) -> None:
     """Fold while files cannot grow, then with room again; print what happened."""
     store = Sqlite({"path": path})
-    assert store.fold(rows_of(0), [], position_of(0))
+    assert store.fold(Batch(position_of(0), rows_of(0)))
     size = Path(f"{path}-wal").stat().st_size
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 8192, resource.RLIM_INFINITY))
     try:
-        store.fold(rows_of(1), [], position_of(1))
+        store.fold(Batch(position_of(1), rows_of(1)))
     except StoreError as error:
         print(error)
     assert store.position() == position_of(0)
     assert len(store.log("call-0-0")) == 1
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    assert store.fold(rows_of(1), [], position_of(1))
+    assert store.fold(Batch(position_of(1), rows_of(1)))
     store.close()
 
 

@@ -20,11 +20,12 @@ import pytest
 from adapters.stores.sqlite import Sqlite
 from adapters.stores.sqlite.file import connect, prepare
 from adapters.stores.sqlite.schema import MIGRATIONS, Migration
-from engine.storing import Entity, Kind, Scope, SpendRow, Store, StoreError
+from engine.storing import Batch, Entity, Kind, Scope, SpendRow, Store, StoreError
 from tests.adapters.stores.folding import START, position_of, rows_of
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "sk-a-key-that-nobody-may-read"
+EVERY = list(range(1, len(MIGRATIONS) + 1))
 HASH = hashlib.sha256(SECRET.encode()).hexdigest()
 
 
@@ -53,7 +54,7 @@ def numbers(path: Path) -> list[int]:
 
 
 def test_the_file_is_its_owners_alone(store, path):
-    store.fold(rows_of(0), [], position_of(0))
+    store.fold(Batch(position_of(0), rows_of(0)))
     files = sorted(path.parent.iterdir())
     assert [one.name for one in files] == ["store.sqlite", "store.sqlite-shm", "store.sqlite-wal"]
     assert {stat.S_IMODE(one.stat().st_mode) for one in files} == {0o600}
@@ -78,7 +79,7 @@ def test_settings_of_the_database(store):
 def test_migrations_are_applied_once(path):
     for _ in range(3):
         Sqlite({"path": path}).close()
-    assert numbers(path) == [1, 2, 3] == list(range(1, len(MIGRATIONS) + 1))
+    assert numbers(path) == EVERY
 
 
 def test_processes_that_open_a_store_together_migrate_it_once(path, tmp_path):
@@ -90,7 +91,7 @@ def test_processes_that_open_a_store_together_migrate_it_once(path, tmp_path):
         assert process.stdout.readline() == "ready\n"
     (tmp_path / "go").touch()
     assert [(process.communicate(timeout=60)[1], process.returncode) for process in processes] == [("", 0)] * 3
-    assert numbers(path) == [1, 2, 3]
+    assert numbers(path) == EVERY
 
 
 def dump(path: Path) -> list[str]:
@@ -109,15 +110,15 @@ def broken(connection: sqlite3.Connection) -> None:
 @pytest.mark.parametrize("step", [broken, ("DELETE FROM spend_logs", "ALTER TABLE nowhere ADD COLUMN x")])
 def test_a_migration_that_fails_leaves_the_data(path, step):
     first = Sqlite({"path": path})
-    first.fold(rows_of(0, 5), [], position_of(0))
+    first.fold(Batch(position_of(0), rows_of(0, 5)))
     first.close()
     before = dump(path)
-    with pytest.raises(StoreError, match=r"migration 4 \(next\) failed, and changed nothing: "):
+    with pytest.raises(StoreError, match=r"migration 6 \(next\) failed, and changed nothing: "):
         prepare(path, [*MIGRATIONS, Migration("next", step)])
     assert dump(path) == before
     prepare(path, [*MIGRATIONS, Migration("next", ("CREATE TABLE next (id INTEGER)",))])
-    assert numbers(path) == [1, 2, 3, 4]
-    with pytest.raises(StoreError, match="is of version 4; this program knows 3"):
+    assert numbers(path) == [*EVERY, EVERY[-1] + 1]
+    with pytest.raises(StoreError, match="is of version 6; this program knows 5"):
         Sqlite({"path": path})
 
 
@@ -173,7 +174,7 @@ def expected(batches: int) -> dict[str, tuple[int, int]]:
 
 
 def test_a_killed_fold_counts_all_or_nothing_and_a_replay_counts_nothing_twice(path):
-    kills = [("INSERT INTO spend_logs", 150), ("behind a fold", 1), ("INSERT INTO rollups", 300), ("COMMIT", 2)]
+    kills = [("INSERT INTO spend_logs", 6), ("behind a fold", 1), ("INSERT INTO rollups", 9), ("COMMIT", 2)]
     kills += [("INSERT OR REPLACE INTO positions", 2), ("behind a fold", 2)]
     batches = 8
     for statement, times in kills:
@@ -197,7 +198,7 @@ def replayed(path: Path, batches: int) -> tuple[int, int]:
     """Fold all batches again, check all that is stored, and return the position reached before."""
     store = Sqlite({"path": path})
     reached = store.position()
-    folded = [store.fold(rows_of(batch), [], position_of(batch)) for batch in range(batches)]
+    folded = [store.fold(Batch(position_of(batch), rows_of(batch))) for batch in range(batches)]
     assert folded == [position_of(batch) > reached for batch in range(batches)]
     sums = {value: (one.requests, one.spend) for value, one in store.totals(Scope.TEAM).items()}
     assert sums == expected(batches)
@@ -211,12 +212,12 @@ def replayed(path: Path, batches: int) -> tuple[int, int]:
 def test_only_a_position_ahead_counts(store):
     row = SpendRow("one", START, team_id="a", spend=5)
     assert store.position() == (0, 0)
-    assert store.fold([row], [], (2, 100))
+    assert store.fold(Batch((2, 100), [row]))
     for old in ((2, 100), (2, 99), (1, 5000)):
-        assert not store.fold([row], [Entity(Kind.TEAM, "late")], old)
-    assert store.fold([row], [], (3, 40))
+        assert not store.fold(Batch(old, [row], [Entity(Kind.TEAM, "late")]))
+    assert store.fold(Batch((3, 40), [row]))
     assert store.position() == (3, 40)
-    assert store.fold([row], [], (1, 40), "other")
+    assert store.fold(Batch((1, 40), [row]), "other")
     assert (store.position(), store.position("other")) == ((3, 40), (1, 40))
     assert store.totals(Scope.TEAM)["a"].spend == 15
     assert store.get(Kind.TEAM, "late") is None
@@ -225,17 +226,17 @@ def test_only_a_position_ahead_counts(store):
 def test_a_fold_that_fails_changes_nothing(store):
     good, bad = SpendRow("one", START, team_id="a", spend=5), SpendRow("two", START, team_id="a", spend=2**63)
     with pytest.raises(StoreError, match="too large"):
-        store.fold([good, bad], [Entity(Kind.TEAM, "a")], (1, 1))
+        store.fold(Batch((1, 1), [good, bad], [Entity(Kind.TEAM, "a")]))
     assert (store.position(), store.log("one"), store.get(Kind.TEAM, "a")) == ((0, 0), [], None)
-    assert store.fold([good], [Entity(Kind.TEAM, "a")], (1, 1))
+    assert store.fold(Batch((1, 1), [good], [Entity(Kind.TEAM, "a")]))
     assert store.get(Kind.TEAM, "a").spend == 5
 
 
 def test_a_sum_too_large_for_a_counter_is_refused_whole(store):
     most = SpendRow("one", START, team_id="a", spend=2**63 - 1)
-    assert store.fold([most], [], (1, 1))
+    assert store.fold(Batch((1, 1), [most]))
     with pytest.raises(StoreError, match="cannot store REAL value in INTEGER column"):
-        store.fold([most], [], (1, 2))
+        store.fold(Batch((1, 2), [most]))
     assert store.totals(Scope.TEAM)["a"].spend == 2**63 - 1
 
 
@@ -256,7 +257,7 @@ def test_a_read_only_directory_is_an_error_and_loses_nothing(there):
     try:
         if there:
             store = Sqlite({"path": path})
-            store.fold(rows_of(0), [], position_of(0))
+            store.fold(Batch(position_of(0), rows_of(0)))
             store.close()
             if os.geteuid() == 0:
                 os.chown(path, 65534, 65534)
@@ -282,9 +283,9 @@ def test_no_secret_reaches_the_disk(store, path):
         with pytest.raises(StoreError, match="clear text is never stored"):
             store.put(Entity(Kind.KEY, HASH, document=document))
         with pytest.raises(StoreError, match="clear text is never stored"):
-            store.fold([], [Entity(Kind.KEY, HASH, document=document)], (1, 1))
+            store.fold(Batch((1, 1), changes=[Entity(Kind.KEY, HASH, document=document)]))
     store.put(Entity(Kind.KEY, HASH, "mine", document={"key_name": "sk-...read"}))
-    store.fold([SpendRow("one", START, api_key=SECRET, spend=7)], [], (1, 1))
+    store.fold(Batch((1, 1), [SpendRow("one", START, api_key=SECRET, spend=7)]))
     assert store.log("one")[0].api_key == HASH
     assert store.get(Kind.KEY, HASH).spend == 7
     for file in path.parent.iterdir():
@@ -302,7 +303,7 @@ def test_readers_do_not_wait_for_a_fold_and_see_none_or_all_of_it(store):
     reader = threading.Thread(target=read)
     reader.start()
     for batch in range(5):
-        store.fold(rows_of(batch), [], position_of(batch))
+        store.fold(Batch(position_of(batch), rows_of(batch)))
     done.set()
     reader.join()
     assert seen <= {400 * batches for batches in range(6)}

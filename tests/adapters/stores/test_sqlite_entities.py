@@ -9,6 +9,7 @@ import pytest
 
 from adapters.stores.sqlite import Sqlite
 from engine.storing import (
+    Batch,
     ConflictError,
     Entity,
     EntityFilter,
@@ -98,13 +99,13 @@ def test_folds_add_to_what_entities_have_spent_and_a_reset_sets_it(store):
     ids = {Kind.KEY: digest("k"), Kind.TEAM: "t", Kind.USER: "u", Kind.ORGANIZATION: "o", Kind.CUSTOMER: "c"}
     row = SpendRow("r", 1e9, api_key=ids[Kind.KEY], team_id="t", user="u", organization_id="o", end_user="c", spend=4)
     changes = [Entity(kind, name) for kind, name in ids.items()]
-    store.fold([row, row], changes, (1, 1))
-    store.fold([row._replace(start_time=2e9)], [], (1, 2))
+    store.fold(Batch((1, 1), [row, row], changes))
+    store.fold(Batch((1, 2), [row._replace(start_time=2e9)]))
     assert {kind: store.get(kind, name).spend for kind, name in ids.items()} == dict.fromkeys(ids, 12)
     assert store.set_spend(Kind.TEAM, "t", 1) == 12
     assert store.get(Kind.TEAM, "t").spend == 1
     assert store.set_spend(Kind.TEAM, "nobody", 1) is None
-    store.fold([], [Gone(Kind.TEAM, "t"), Entity(Kind.USER, "u", "new name")], (1, 3))
+    store.fold(Batch((1, 3), changes=[Gone(Kind.TEAM, "t"), Entity(Kind.USER, "u", "new name")]))
     assert store.get(Kind.TEAM, "t") is None
     assert (store.get(Kind.USER, "u").alias, store.get(Kind.USER, "u").spend) == ("new name", 12)
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.stores.sqlite import Sqlite
-from engine.storing import Cursor, LogFilter, Rollup, Scope, SpendRow, StoreError, UsageQuery
+from engine.storing import Batch, Cursor, LogFilter, Rollup, Scope, SpendRow, StoreError, UsageQuery
 from tests.adapters.stores.folding import START, position_of, rows_of
 
 DAY = 86400
@@ -94,7 +94,7 @@ def test_sums_are_the_sums_of_the_rows(batches):
     with tempfile.TemporaryDirectory() as directory:
         store = Sqlite({"path": Path(directory) / "store.sqlite"})
         for number, batch in enumerate(batches):
-            assert store.fold(batch, [], (1, number + 1))
+            assert store.fold(Batch((1, number + 1), batch))
         every = [row for batch in batches for row in batch]
         for scope in Scope:
             expected = summed(scope, every)
@@ -113,7 +113,7 @@ def test_sums_are_the_sums_of_the_rows(batches):
 
 
 def test_sums_by_value_come_highest_spend_first(store):
-    store.fold([SpendRow("r", START, team_id=f"t{n}", spend=n * n % 7) for n in range(6)], [], (1, 1))
+    store.fold(Batch((1, 1), [SpendRow("r", START, team_id=f"t{n}", spend=n * n % 7) for n in range(6)]))
     found = store.usage(UsageQuery(Scope.TEAM, by="value", limit=4))
     assert [(one.value, one.spend) for one in found] == [("t2", 4), ("t5", 4), ("t3", 2), ("t4", 2)]
 
@@ -124,7 +124,7 @@ def test_a_row_comes_back_as_it_was_folded(store):
         "m", "mid", "group", "openai", "https://x", 12345, 7, 8, "True", "ck", "s", "192.0.2.1", ("x", "y"),
         '{"a": 1}', '{"messages": "long"}',
     )  # fmt: skip
-    store.fold([row, row], [], (1, 1))
+    store.fold(Batch((1, 1), [row, row]))
     assert store.log("chatcmpl-1") == [row, row]
     assert store.logs(LogFilter()).rows == [row._replace(payload="{}")] * 2
     assert store.log("another") == []
@@ -133,7 +133,7 @@ def test_a_row_comes_back_as_it_was_folded(store):
 def test_pages_neither_repeat_nor_leave_out_when_rows_are_folded_meanwhile(store):
     # Many rows of one instant: the cursor must tell them apart.
     before = [SpendRow(f"old-{number}", START + number // 5, team_id=f"t{number % 2}") for number in range(53)]
-    store.fold(before, [], (1, 1))
+    store.fold(Batch((1, 1), before))
     seen: list[str] = []
     after, turn = None, 1
     while True:
@@ -143,7 +143,7 @@ def test_pages_neither_repeat_nor_leave_out_when_rows_are_folded_meanwhile(store
             break
         after, turn = page.next, turn + 1
         new = [SpendRow(f"new-{turn}-{n}", START + n * 4) for n in range(6)]
-        store.fold(new, [], (1, turn))
+        store.fold(Batch((1, turn), new))
     old = [one for one in seen if one.startswith("old")]
     assert sorted(old) == sorted(row.request_id for row in before)
     assert len(seen) == len(set(seen))
@@ -152,7 +152,7 @@ def test_pages_neither_repeat_nor_leave_out_when_rows_are_folded_meanwhile(store
 
 
 def test_the_last_page_says_that_it_is(store):
-    store.fold([SpendRow(f"r{n}", START) for n in range(20)], [], (1, 1))
+    store.fold(Batch((1, 1), [SpendRow(f"r{n}", START) for n in range(20)]))
     first = store.logs(LogFilter(), 10)
     assert first.next is not None
     second = store.logs(LogFilter(), 10, first.next)
@@ -162,7 +162,7 @@ def test_the_last_page_says_that_it_is(store):
 
 def test_logs_are_filtered(store):
     every = rows_of(0)
-    store.fold(every, [], (1, 1))
+    store.fold(Batch((1, 1), every))
     row = every[3]
     wanted = {
         "api_key": row.api_key, "user": row.user, "team_id": row.team_id, "end_user": row.end_user,
@@ -184,7 +184,7 @@ def test_a_page_of_no_size_is_an_error(store, size):
 
 
 def test_half_a_character_does_not_stop_a_fold(store):
-    store.fold([SpendRow("r", START, end_user="u\ud800", request_tags=("\udfff", "x"), metadata='"é"')], [], (1, 1))
+    store.fold(Batch((1, 1), [SpendRow("r", START, end_user="u\ud800", request_tags=("\udfff", "x"), metadata='"é"')]))
     assert (store.log("r")[0].end_user, store.log("r")[0].request_tags) == ("u?", ("?", "x"))
     assert set(store.totals(Scope.TAG)) == {"?", "x"}
 
@@ -224,7 +224,7 @@ def timed(store: Sqlite) -> dict[str, float]:
 def build(store: Sqlite, calls: int, together: int) -> float:
     begin = time.perf_counter()
     for batch in range(calls // together):
-        assert store.fold(rows_of(batch, together), [], position_of(batch))
+        assert store.fold(Batch(position_of(batch), rows_of(batch, together)))
     return time.perf_counter() - begin
 
 
