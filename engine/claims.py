@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
@@ -189,6 +189,9 @@ def spread(claims: Sequence[Claim], amounts: Mapping[bytes, int]) -> tuple[list[
 
 class Counters(Protocol):
     """Where counters live: one atomic step over any number of them. Every operation may be repeated."""
+
+    def restore(self, amounts: Iterable[tuple[bytes, int, int]]) -> None:
+        """Take up what counters had before: (counter id, Unix nanoseconds at which it stops counting, amount) each."""
 
     async def reserve(
         self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]]

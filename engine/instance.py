@@ -28,11 +28,11 @@ from engine.config.specs import ConfigSpec
 from engine.contracts import Deps
 from engine.data_dir import DataDir
 from engine.directory import Directory
+from engine.durable import Durable
 from engine.extensions import Extensions
 from engine.forward import Forwarder
 from engine.gateway import Gateway
 from engine.identity import Identity
-from engine.ledger import Ledger
 from engine.metrics import Metrics
 from engine.outside import SystemClock
 from engine.passing import Passer
@@ -40,8 +40,8 @@ from engine.pricing import Prices
 from engine.receive import Receiver
 from engine.record import Recorder
 from engine.reload import Reloader, sliced
-from engine.settle import Settled, StartError
-from engine.storing import Kind, Store, StoreError
+from engine.settle import Settled
+from engine.storing import Kind
 from engine.supervisor import Supervisor
 from engine.transport import Transport, make
 
@@ -66,13 +66,13 @@ class Instance:
         self.prices = Prices.bundled()
         built = settled.build(self.registry, self.prices)
         self.snapshot = built.snapshot
-        self.store = _opened(self.registry, data)
+        self.durable = Durable(self.registry, data, clock)
         self.directory = Directory(None)
         self.directory.declare(settled.spec.general.master_key, built.declared, self.registry.kind)
         for kind in Kind:
-            self.directory.fill(kind, self.store.entities(kind))
+            self.directory.fill(kind, self.durable.store.entities(kind))
         self.identity = Identity(self.directory, clock.time)
-        self.ledger = Ledger(self.registry.counters("memory", clock), clock)
+        self.ledger = self.durable.ledger
         self.ledger.callers, self.ledger.customers = self.directory.known, self.directory.customer
         self.snapshot.policies.limits.view = self.ledger.counters.view
         self.receiver = Receiver()
@@ -94,10 +94,13 @@ class Instance:
         await runner.setup()
         self._listener = Listener(self.inference.match, self.inference.serve, runner, self.limits)
         self._gauges(self._listener)
+        self.durable.begin(loop)
         for name, run in (
             ("transport", self.http.run),
             ("records", self.recorder.run),
             ("ledger", self.ledger.run),
+            ("journal", self.durable.journal.run),
+            ("folding", self.durable.folder.run),
             ("limits", self.limits.run),
             ("loop", self._watch_loop),
         ):
@@ -117,7 +120,7 @@ class Instance:
             await self.reloader.close()
             await self.http.close()
             self.recorder.close()
-            self.store.close()
+            await self.durable.close()
 
     def _start_reloading(self, loop: asyncio.AbstractEventLoop) -> None:
         loop.add_signal_handler(signal.SIGHUP, self.reloader.request, "SIGHUP")
@@ -160,7 +163,8 @@ class Instance:
         application.add_routes(Config(self.identity, self._reload, lambda: self.snapshot).routes())
         application.add_routes(
             management(
-                self.identity, self.store, lambda: self.snapshot.settings.key_header, Spending(used=self.ledger.counters.count),
+                self.identity, self.durable.store, lambda: self.snapshot.settings.key_header,
+                Spending(self.durable.folded, self.ledger.counters.count),
                 unenforced=self._settled.allow_unenforced,
             )
         )  # fmt: skip
@@ -171,7 +175,8 @@ class Instance:
         draining = self._listener is not None and self._listener.draining
         not_in_force: tuple[NotInForce, ...] = self._not_in_force
         return {
-            "ready": not draining, "db": "connected", "cache": None, "litellm_version": __version__,
+            "ready": not draining and not self.durable.trouble, "db": self.durable.folder.reason or "connected",
+            "journal": self.durable.trouble or "healthy", "cache": None, "litellm_version": __version__,
             "success_callbacks": [], "revision": self.snapshot.revision, "policies": len(self.snapshot.policies),
             "config_in_sync": self.reloader.last.good, "config_problems": len(self.reloader.last.problems),
             "draining": draining, "components_down": dict(self._supervisor.crashed),
@@ -186,8 +191,21 @@ class Instance:
             "interlock_records_queued": ("records that wait to be written", lambda: self.recorder.queued),
             "interlock_request_bytes_held": ("bytes of request bodies in memory", lambda: self.receiver.held),
             "interlock_open_holds": ("holds neither settled nor released", lambda: self.ledger.open_holds),
+            "interlock_journal_records_waiting": (
+                "records that wait for a disk that fails",
+                lambda: self.durable.journal.waiting,
+            ),
             "interlock_policies": ("policies in force", lambda: len(self.snapshot.policies)),
             "interlock_revision": ("revision in force", lambda: self.snapshot.revision),
+        }
+
+        self.metrics.counters = {
+            "interlock_overrun_total": (
+                "by how much settled calls exceeded their holds; money in nano-dollars",
+                "unit",
+                self.ledger.overruns,
+            ),
+            "interlock_soft_limit_passed_total": ("calls settled beyond a soft limit", "limit", self.ledger.crossed),
         }
 
     async def _watch_loop(self) -> None:
@@ -197,11 +215,3 @@ class Instance:
             due = loop.time() + GAP_EVERY
             await asyncio.sleep(GAP_EVERY)
             self.metrics.gap(max(0.0, loop.time() - due))
-
-
-def _opened(registry: Extensions, data: DataDir) -> Store:
-    """Open the store in the data directory; raises StartError."""
-    try:
-        return registry.store("sqlite", {"path": data.path / "interlock.db"})
-    except StoreError as error:
-        raise StartError(str(error)) from error

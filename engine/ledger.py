@@ -48,7 +48,7 @@ class Ledger:
         self.learned = Learned()
         self.customers: Customers = lambda _: None
         self.callers: Callable[[str], Caller | None] = lambda _: None
-        self.overruns: dict[Unit, int] = {}
+        self.overruns: dict[str, int] = {}
         """By how much settlements exceeded their holds, by unit."""
         self.crossed: dict[str, int] = {}
         """How often soft limits were passed, by the counter's name."""

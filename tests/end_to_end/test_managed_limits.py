@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from tests.end_to_end.managing import good, refused
@@ -95,3 +97,17 @@ def test_end_users_are_limited_each_for_itself_and_blocked(running):
     assert statuses(running, key, 2, user="e3") == [200, 429]
     good(running.post("/customer/new", {"user_id": "e4", "blocked": True}))
     assert "e4" in refused(running.chat(key=key, user="e4"), 400, "user_blocked")
+
+
+def test_what_a_call_cost_is_shown_wherever_spend_is(running):
+    team = good(running.post("/team/new", {"max_budget": 9}))["team_id"]
+    key = made(running, team_id=team)
+    assert running.chat("one two", key=key, user="payer").status == 200
+    assert good(running.get("/key/info", key=key))["info"]["spend"] == pytest.approx(0.04)
+    assert good(running.get(f"/team/info?team_id={team}"))["team_info"]["spend"] == pytest.approx(0.04)
+    assert good(running.get("/customer/info?end_user_id=payer"))["spend"] == pytest.approx(0.04)
+    (row,) = good(running.get(f"/spend/logs?api_key={key}"))
+    assert (row["spend"], row["model"], row["team_id"], row["end_user"]) == (pytest.approx(0.04), "echo", team, "payer")
+    today = dt.datetime.now(dt.UTC).date()
+    (day,) = good(running.get(f"/user/daily/activity?start_date={today}&end_date={today}&api_key={key}"))["results"]
+    assert (day["metrics"]["spend"], day["metrics"]["api_requests"]) == (pytest.approx(0.04), 1)
