@@ -97,6 +97,7 @@ class Books:
         """Complete the row of a call that has ended."""
         account, usage = call.account, call.usage
         row = account.row or self._row(call)
+        row.who = self._who(call)  # a hold's row is written before the call has its deployment
         row.request_id = account.answer_id or call.id
         row.end_time = call.time + duration
         if call.first_byte:
