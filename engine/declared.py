@@ -71,7 +71,7 @@ class Declared:
 
 
 def declaring(declared: Declared, spec: ConfigSpec, problems: list[Problem]) -> Iterator[None]:
-    """Fill a declared layer, an entity at a time; what is wrong with the terms themselves is added to `problems`."""
+    """Fill a declared layer, an entity at a time; what is wrong with its budgets is added to `problems`."""
     for at, budget in enumerate(spec.budgets):
         try:
             allowance(Subject(Scope.KEY, budget.budget_id), declared.budgets[budget.budget_id], declared.terms)

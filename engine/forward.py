@@ -77,14 +77,14 @@ class Forwarding:
         tries = 1 + call.snapshot.settings.retries
         for deployment in order(call.candidates or call.group.deployments, forwarder.random):
             call.attempt += 1
+            before, call.deployment = call.deployment, deployment
             refused = await forwarder.ledger.reserve(call, deployment)
             if refused is not None:
-                call.attempt -= 1
+                call.attempt, call.deployment = call.attempt - 1, before
                 if refused.claim.counter.subject.scope not in OF_DEPLOYMENTS:
                     return refused
                 soonest = min(soonest or refused, refused, key=_until)
                 continue
-            call.deployment = deployment
             try:
                 self._upstream = await self._attempt(deployment)
             except UpstreamError as error:

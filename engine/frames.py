@@ -123,9 +123,7 @@ class Frames:
         end = last_boundary(data)
         if not end:
             return self._hold(data)
-        self._passed(
-            data.count(b"\ndata:" if b"\n" in data else b"\rdata:", 0, end) + data.startswith(b"data:"), end
-        )
+        self._passed(data.count(b"\ndata:" if b"\n" in data else b"\rdata:", 0, end) + data.startswith(b"data:"), end)
         self._torn = False
         if end < len(data):
             self._hold(data[end:])

@@ -83,13 +83,13 @@ class Conversation:
             if request is None:
                 continue
             call.attempt += 1
+            before, call.deployment = call.deployment, deployment
             soonest = await passer.ledger.reserve(call, deployment)
             if soonest is not None:
-                call.attempt -= 1
+                call.attempt, call.deployment = call.attempt - 1, before
                 if soonest.claim.counter.subject.scope in OF_DEPLOYMENTS:
                     continue
                 break
-            call.deployment = deployment
             request.head += offered(call)
             try:
                 self._tunnel = await passer.http.tunnel(request)
@@ -126,8 +126,8 @@ class Crossing:
     async def __aenter__(self) -> PassedAnswer | PassedTunnel:
         call, passer, passing = self._call, self._passer, self._passing
         call.attempt += 1
-        await self._hold()
         call.deployment = passing.deployment
+        await self._hold()
         started = passer.monotonic()
         try:
             request = passing.request(call)

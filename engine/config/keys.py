@@ -16,18 +16,6 @@ L: Final[Kind] = "limit"
 G: Final[Kind] = "guardrail"
 
 _ENTITY: Final[Mapping[str, Kind]] = {
-    "max_budget": L,
-    "soft_budget": L,
-    "budget_duration": L,
-    "budget_id": L,
-    "tpm_limit": L,
-    "tpm": L,
-    "rpm_limit": L,
-    "rpm": L,
-    "max_parallel_requests": L,
-    "model_max_budget": L,
-    "model_rpm_limit": L,
-    "model_tpm_limit": L,
     "tpm_limit_type": F,
     "rpm_limit_type": F,
     "guardrails": G,
@@ -167,8 +155,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     "litellm_settings": {
         "max_internal_user_budget": L,
         "internal_user_budget_duration": L,
-        "max_end_user_budget": L,
-        "max_end_user_budget_id": L,
         "priority_reservation": L,
         "guardrails": G,
         "force_ipv4": F,
@@ -255,12 +241,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     },
     "teams": {
         **_ENTITY,
-        "team_member_budget": L,
-        "team_member_budget_duration": L,
-        "team_member_rpm_limit": L,
-        "team_member_tpm_limit": L,
-        "members_with_roles": F,
-        "members": F,
         "team_member_key_duration": F,
         "team_member_permissions": F,
         "secret_manager_settings": F,

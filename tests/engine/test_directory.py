@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from engine.allowances import NOTHING
 from engine.call import Caller
 from engine.claims import Scope, Subject
+from engine.counting import Customer
 from engine.directory import Directory, digest, masked
 from engine.extensions import kind
 from engine.storing import Entity, Kind
@@ -175,7 +176,7 @@ def test_what_was_made_of_removed_keys_is_forgotten():
 
 def test_end_users_have_their_own_row_or_what_all_have():
     directory = layered()
-    assert directory.customer("c") == (False, NOTHING)
+    assert directory.customer("c") == Customer(blocked=False, allowance=NOTHING)
     directory.put(Entity(Kind.CUSTOMER, "c", blocked=True, document={"budget_id": "b"}))
     blocked, own = directory.customer("c")
     assert (blocked, own.every[0].limit, own.every[0].subject) == (True, 2 * 10**9, Subject(Scope.END_USER, "c"))

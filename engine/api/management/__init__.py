@@ -1,6 +1,6 @@
 """The management API, in LiteLLM's shapes: keys, teams, end users, and what was spent.
 
-Every route is one line of a table in the file of its kind; `Desk` admits and reads what comes, `Books` changes and reads
+Every route is one line of a table in the file of its kind; `Desk` admits and reads what comes, `Keeper` changes and reads
 what is kept.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from engine.api.management.books import Books, Spending
 from engine.api.management.customers import Customers
 from engine.api.management.desk import Desk
+from engine.api.management.keeper import Keeper, Spending
 from engine.api.management.keys import Keys
 from engine.api.management.spend import Spend
 from engine.api.management.teams import Teams
@@ -26,6 +26,11 @@ def management(
     identity: Identity, store: Store, key_header: Callable[[], str], spending: Spending, *, unenforced: bool
 ) -> list[web.RouteDef]:
     """Return all routes; `unenforced` lets limits pass that are not enforced yet."""
-    books = Books(store, identity.directory, identity.clock, spending)
-    kinds = (Keys(books, unenforced=unenforced), Teams(books, unenforced=unenforced), Customers(books), Spend(books))
+    keeper = Keeper(store, identity.directory, identity.clock, spending)
+    kinds = (
+        Keys(keeper, unenforced=unenforced),
+        Teams(keeper, unenforced=unenforced),
+        Customers(keeper),
+        Spend(keeper),
+    )
     return Desk(identity, key_header).routes([row for kind in kinds for row in kind.rows()])

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.api.management.books import BUDGET, Books, Spent
 from engine.api.management.desk import Asked, Row, Who
 from engine.api.management.faults import bad_request, unknown
 from engine.api.management.fields import CUSTOMERS, changed, picked, read
+from engine.api.management.keeper import BUDGET, Keeper, Spent
 from engine.errors import ClientError
 from engine.storing import ConflictError, Entity, Kind
 
@@ -15,8 +15,8 @@ from engine.storing import ConflictError, Entity, Kind
 class Customers:
     """Makes and shows end users."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
 
     def rows(self) -> list[Row]:
         """Return the route table."""
@@ -29,30 +29,30 @@ class Customers:
 
     async def new(self, asked: Asked) -> dict[str, Any]:
         """Make an end user's row."""
-        said, now = read(CUSTOMERS, asked.body, unenforced=False), self._books.now()
+        said, now = read(CUSTOMERS, asked.body, unenforced=False), self._keeper.now()
         name = said.given["user_id"]
         entity = changed(CUSTOMERS, Entity(Kind.CUSTOMER, name, created_at=now), said, now)
-        async with self._books.writing:
+        async with self._keeper.writing:
             try:
-                await self._books.put(entity, new=True)
+                await self._keeper.put(entity, new=True)
             except ConflictError as error:
                 raise _taken(name) from error
-        return customer_row(entity, await self._books.spent(entity), self._books)
+        return customer_row(entity, await self._keeper.spent(entity), self._keeper)
 
     async def info(self, asked: Asked) -> dict[str, Any]:
         """Show an end user: its row, or what its calls have cost where it has none."""
         name = asked.query.get("end_user_id")
         if not name:
             raise bad_request("`end_user_id` is required: name the end user in the query", "end_user_id")
-        await self._books.settled()
-        entity = await self._books.get(Kind.CUSTOMER, name)
-        spent = await self._books.spent(entity or Entity(Kind.CUSTOMER, name))
+        await self._keeper.settled()
+        entity = await self._keeper.get(Kind.CUSTOMER, name)
+        spent = await self._keeper.spent(entity or Entity(Kind.CUSTOMER, name))
         if entity is None and not spent.usd:
             raise unknown(f"end user `{name[:80]}` does not exist here, and has called nothing", "end_user_id")
-        return customer_row(entity or Entity(Kind.CUSTOMER, name), spent, self._books)
+        return customer_row(entity or Entity(Kind.CUSTOMER, name), spent, self._keeper)
 
 
-def customer_row(entity: Entity, spent: Spent, books: Books) -> dict[str, Any]:
+def customer_row(entity: Entity, spent: Spent, keeper: Keeper) -> dict[str, Any]:
     """Return an end user as LiteLLM shows its row."""
     said = entity.document
     limits = picked(said, BUDGET)
@@ -68,7 +68,7 @@ def customer_row(entity: Entity, spent: Spent, books: Books) -> dict[str, Any]:
         "allowed_model_region": said.get("allowed_model_region"),
         "default_model": said.get("default_model"),
         "blocked": entity.blocked,
-        "litellm_budget_table": books.budget_table(said.get("budget_id")) or own,
+        "litellm_budget_table": keeper.budget_table(said.get("budget_id")) or own,
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from engine.allowances import NAMES, nano
+from engine.allowances import nano
 from engine.api.management.faults import bad_request
 from engine.config.entities import CustomerSpec, KeyFields, TeamSpec
 from engine.config.explain import explain
@@ -23,8 +23,6 @@ IN_METADATA = (
     "model_rpm_limit", "model_tpm_limit", "guardrails", "policies", "prompts", "tags", "enforced_params", "rpm_limit_type",
     "tpm_limit_type", "disable_global_guardrails",
 )  # fmt: skip
-LIMITS = frozenset(NAMES) | {"budget_id", "rpm", "tpm"}
-"""Limits that the ledger holds, and team defaults like them; what else would limit and does not is refused."""
 NOT_KEPT = frozenset({"mark", "key", "duration", "expires", "spend", "send_invite_email", "auto_create_key"})
 
 
@@ -89,12 +87,7 @@ def _refuse_unenforced(form: Form, given: Mapping[str, Any]) -> None:
     """Refuse limits and guardrails that would not hold, as a configuration with them is refused."""
     for name, kind in NOT_IN_FORCE.get(form.section, {}).items():
         value = given.get(name)
-        if (
-            kind == "feature"
-            or name in LIMITS
-            or name.startswith("team_member_")
-            or value in (None, (), [], {}, "default")
-        ):
+        if kind == "feature" or value in (None, (), [], {}, "default"):
             continue
         raise bad_request(
             f"`{name}` is a limit or guardrail that is not enforced yet; leave it out, or start with --allow-unenforced",

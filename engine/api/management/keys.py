@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from engine.allowances import nano
-from engine.api.management.books import Books, Spent
 from engine.api.management.desk import Asked, Row, Who
 from engine.api.management.faults import bad_request, unknown
 from engine.api.management.fields import KEYS, Said, changed, metadata, picked, read
+from engine.api.management.keeper import Keeper, Spent
 from engine.api.management.times import iso
 from engine.digest import digest, masked
 from engine.errors import ClientError
@@ -44,8 +44,8 @@ ANSWERED = (
 class Keys:
     """Makes, changes, blocks, deletes and shows keys; `unenforced` lets limits pass that would not hold."""
 
-    def __init__(self, books: Books, *, unenforced: bool) -> None:
-        self._books = books
+    def __init__(self, keeper: Keeper, *, unenforced: bool) -> None:
+        self._keeper = keeper
         self._unenforced = unenforced
 
     def rows(self) -> list[Row]:
@@ -63,7 +63,7 @@ class Keys:
     async def generate(self, asked: Asked) -> dict[str, Any]:
         """Make a key, and show it this once."""
         said = read(KEYS, asked.body, unenforced=self._unenforced)
-        key, now = _chosen(asked.body.get("key")), self._books.now()
+        key, now = _chosen(asked.body.get("key")), self._keeper.now()
         _refuse_clear(key, said)
         blank = Entity(
             Kind.KEY, digest(key), created_at=now, expires=_expiry(asked.body.get("duration"), now),
@@ -71,10 +71,10 @@ class Keys:
             document={"key_name": masked(key), "created_by": asked.caller.user, "updated_by": asked.caller.user},
         )  # fmt: skip
         entity = changed(KEYS, blank, said, now)
-        async with self._books.writing:
+        async with self._keeper.writing:
             self._refuse_taken(entity)
             await self._put(entity, new=True)
-        shown = key_row(entity, await self._books.spent(entity), self._books)
+        shown = key_row(entity, await self._keeper.spent(entity), self._keeper)
         del shown["soft_budget_cooldown"], shown["model_spend"], shown["last_active"]
         return {
             "key": key, "token_id": entity.id, **shown, **picked(entity.document, ANSWERED),
@@ -83,10 +83,10 @@ class Keys:
 
     async def update(self, asked: Asked) -> dict[str, Any]:
         """Change what a body names of a key; null clears."""
-        said, now = read(KEYS, asked.body, unenforced=self._unenforced), self._books.now()
+        said, now = read(KEYS, asked.body, unenforced=self._unenforced), self._keeper.now()
         _refuse_clear(asked.text("key"), said)
-        await self._books.settled()
-        async with self._books.writing:
+        await self._keeper.settled()
+        async with self._keeper.writing:
             old = await self._named(asked.text("key"), change=True)
             old = old._replace(document={**old.document, "updated_by": asked.caller.user})
             entity = changed(KEYS, old, said, now)
@@ -96,23 +96,23 @@ class Keys:
             await self._put(entity)
             if "spend" in said.given:
                 entity = entity._replace(spend=nano("spend", said.given["spend"]))
-                await self._books.set_spend(Kind.KEY, entity.id, entity.spend)
-        return {**key_row(entity, await self._books.spent(entity), self._books), "key": asked.text("key")}
+                await self._keeper.set_spend(Kind.KEY, entity.id, entity.spend)
+        return {**key_row(entity, await self._keeper.spent(entity), self._keeper), "key": asked.text("key")}
 
     async def delete(self, asked: Asked) -> dict[str, Any]:
         """Delete keys by `keys` or `key_aliases`; unknown ones are passed over unless none is known."""
         keys, aliases = asked.texts("keys"), asked.texts("key_aliases")
         if not keys and not aliases:
             raise bad_request("`keys` or `key_aliases` is required: list the keys to delete", "keys")
-        async with self._books.writing:
+        async with self._keeper.writing:
             named = {digest_of(key): key for key in keys}
             for alias in aliases:
                 which = EntityFilter(alias=alias)
-                held = [*self._books.declared(Kind.KEY, which), *await self._books.every(Kind.KEY, which)]
+                held = [*self._keeper.declared(Kind.KEY, which), *await self._keeper.every(Kind.KEY, which)]
                 named |= {one.id: alias for one in held}
             for key_hash in named:
-                self._books.changeable(Kind.KEY, key_hash)
-            gone = await self._books.remove(Kind.KEY, list(named))
+                self._keeper.changeable(Kind.KEY, key_hash)
+            gone = await self._keeper.remove(Kind.KEY, list(named))
         if not gone:
             raise unknown("no keys found: none of these exists here", "keys")
         return {"deleted_keys": [named[key_hash] for key_hash in gone]}
@@ -130,9 +130,9 @@ class Keys:
         name = asked.query.get("key") or asked.caller.key_hash
         if not asked.reads and digest_of(name) != asked.caller.key_hash:
             raise ClientError(403, "permission_denied", "this key may be shown itself only; leave `key` out", "key")
-        await self._books.settled()
+        await self._keeper.settled()
         entity = await self._named(name)
-        row = key_row(entity, await self._books.spent(entity), self._books)
+        row = key_row(entity, await self._keeper.spent(entity), self._keeper)
         del row["token"]
         return {"key": name, "info": row}
 
@@ -147,54 +147,54 @@ class Keys:
         if sort is None:
             raise bad_request(f"`sort_by`: there are {', '.join(f'`{name}`' for name in SORTS)}", "sort_by")
         order = EntityPage(page, size, sort, asked.query.get("sort_order", "desc").lower() != "asc")  # type: ignore[arg-type]  # SORTS holds what can be sorted by
-        await self._books.settled()
-        listing = await self._books.read(lambda store: store.list(Kind.KEY, which, order))
-        declared = self._books.declared(Kind.KEY, which)
+        await self._keeper.settled()
+        listing = await self._keeper.read(lambda store: store.list(Kind.KEY, which, order))
+        declared = self._keeper.declared(Kind.KEY, which)
         begin = max(0, (page - 1) * size - listing.total)
         shown = [*listing.entities, *declared[begin : begin + size - len(listing.entities)]]
         total = listing.total + len(declared)
         full = asked.flag("return_full_object")
-        keys = [key_row(one, await self._books.spent(one), self._books) if full else one.id for one in shown]
+        keys = [key_row(one, await self._keeper.spent(one), self._keeper) if full else one.id for one in shown]
         return {"keys": keys, "total_count": total, "current_page": page, "total_pages": -(-total // size)}
 
     async def _blocked(self, asked: Asked, *, blocked: bool) -> dict[str, Any]:
-        await self._books.settled()
-        async with self._books.writing:
+        await self._keeper.settled()
+        async with self._keeper.writing:
             old = await self._named(asked.text("key"), change=True)
-            entity = old._replace(blocked=blocked, updated_at=self._books.now())
+            entity = old._replace(blocked=blocked, updated_at=self._keeper.now())
             await self._put(entity)
-        return key_row(entity, await self._books.spent(entity), self._books)
+        return key_row(entity, await self._keeper.spent(entity), self._keeper)
 
     async def _named(self, name: str, *, change: bool = False) -> Entity:
         """Return the key of this clear text or hash; raises ClientError 404, and 400 for one that is not to be changed."""
         key_hash = digest_of(name)
         if change:
-            self._books.changeable(Kind.KEY, key_hash)
-        entity = await self._books.get(Kind.KEY, key_hash)
+            self._keeper.changeable(Kind.KEY, key_hash)
+        entity = await self._keeper.get(Kind.KEY, key_hash)
         if entity is None:
             raise unknown("this key does not exist here; check it", "key")
         return entity
 
     async def _put(self, entity: Entity, *, new: bool = False) -> None:
         try:
-            await self._books.put(entity, new=new)
+            await self._keeper.put(entity, new=new)
         except ConflictError as error:
-            if new and await self._books.get(Kind.KEY, entity.id) is not None:
+            if new and await self._keeper.get(Kind.KEY, entity.id) is not None:
                 raise _taken() from error
             raise _alias_taken(entity.alias) from error
 
     def _refuse_taken(self, entity: Entity) -> None:
-        if self._books.directory.known(entity.id) is not None:
+        if self._keeper.directory.known(entity.id) is not None:
             raise _taken()
         self._refuse_alias(entity)
 
     def _refuse_alias(self, entity: Entity) -> None:
-        declared = self._books.directory.declared.rows[Kind.KEY].values()
+        declared = self._keeper.directory.declared.rows[Kind.KEY].values()
         if entity.alias and any(row.alias == entity.alias for row in declared):
             raise _alias_taken(entity.alias)
 
 
-def key_row(entity: Entity, spent: Spent, books: Books) -> dict[str, Any]:
+def key_row(entity: Entity, spent: Spent, keeper: Keeper) -> dict[str, Any]:
     """Return a key as LiteLLM shows its row."""
     said = entity.document
     return {
@@ -215,7 +215,7 @@ def key_row(entity: Entity, spent: Spent, books: Books) -> dict[str, Any]:
         "budget_reset_at": spent.resets,
         "model_spend": {},
         "auto_rotate": said.get("auto_rotate") or False,
-        "litellm_budget_table": books.budget_table(said.get("budget_id")),
+        "litellm_budget_table": keeper.budget_table(said.get("budget_id")),
         "created_at": iso(entity.created_at),
         "updated_at": iso(entity.updated_at),
         "last_active": None,

@@ -7,9 +7,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.api.management.books import Books
 from engine.api.management.desk import Asked, Row, Who
 from engine.api.management.faults import bad_request
+from engine.api.management.keeper import Keeper
 from engine.api.management.keys import digest_of
 from engine.api.management.times import day, iso, midnight
 from engine.claims import NANO
@@ -30,8 +30,8 @@ TOTALS = ("spend", "prompt_tokens", "completion_tokens", "total_tokens", "api_re
 class Spend:
     """Shows spend rows and sums."""
 
-    def __init__(self, books: Books) -> None:
-        self._books = books
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
 
     def rows(self) -> list[Row]:
         """Return the route table."""
@@ -51,7 +51,7 @@ class Spend:
             first=midnight(day("start_date", first)) if first else None,
             last=midnight(day("end_date", last)) + 86400 - 1e-6 if last else None,
         )
-        await self._books.settled()
+        await self._keeper.settled()
         if first and last and not which.request_id and query.get("summarize", "true").lower() != "false":
             return await self._summary(which, first, last)
         return [log_row(row) for row in await self._rows(which, ROWS)]
@@ -61,7 +61,7 @@ class Spend:
         first, last = day("start_date", asked.query.get("start_date")), day("end_date", asked.query.get("end_date"))
         page, size = asked.number("page", 1, 10**6), asked.number("page_size", 50, DAYS)
         scope, value = _asked_for(asked)
-        await self._books.settled()
+        await self._keeper.settled()
         days = await self._sums(scope, value, (first.isoformat(), last.isoformat()), by="day")
         shown = days[::-1][(page - 1) * size : page * size]
         pages = -(-len(days) // size)
@@ -81,7 +81,7 @@ class Spend:
 
     async def _sums(self, scope: Scope, value: str, span: tuple[str, str], *, by: Any) -> list[Rollup]:
         query = UsageQuery(scope, *span, values=[value] if value else (), by=by, limit=SUMS)
-        return list(await self._books.read(lambda store: store.usage(query)))
+        return list(await self._keeper.read(lambda store: store.usage(query)))
 
     async def _day(self, total: Rollup, parts: dict[str, list[Rollup]]) -> dict[str, Any]:
         breakdown: dict[str, Any] = {
@@ -93,7 +93,7 @@ class Spend:
                     continue
                 shown: dict[str, Any] = {"metrics": metrics(one), "metadata": {}}
                 if name == "api_keys":
-                    row = self._books.directory.row(Kind.KEY, one.value)
+                    row = self._keeper.directory.row(Kind.KEY, one.value)
                     shown["metadata"] = {
                         "key_alias": row.alias or None if row else None, "team_id": row.team_id or None if row else None
                     }  # fmt: skip
@@ -106,7 +106,7 @@ class Spend:
         found: list[SpendRow] = []
         after: Cursor | None = None
         while len(found) < most:
-            page: LogPage = await self._books.read(lambda store, after=after: store.logs(which, PAGE, after))  # type: ignore[misc]  # mypy cannot infer a default
+            page: LogPage = await self._keeper.read(lambda store, after=after: store.logs(which, PAGE, after))  # type: ignore[misc]  # mypy cannot infer a default
             found += page.rows
             after = page.next
             if after is None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from engine.api.management.books import BUDGET, Books, Spent
 from engine.api.management.desk import Asked, Row, Who
 from engine.api.management.faults import bad_request, unknown
 from engine.api.management.fields import TEAMS, changed, metadata, picked, read
+from engine.api.management.keeper import BUDGET, Keeper, Spent
 from engine.api.management.keys import key_row
 from engine.api.management.times import iso
 from engine.claims import Unit
@@ -32,8 +32,8 @@ MEMBER_BUDGET = {
 class Teams:
     """Makes, changes, deletes and shows teams; `unenforced` lets limits pass that would not hold."""
 
-    def __init__(self, books: Books, *, unenforced: bool) -> None:
-        self._books = books
+    def __init__(self, keeper: Keeper, *, unenforced: bool) -> None:
+        self._keeper = keeper
         self._unenforced = unenforced
 
     def rows(self) -> list[Row]:
@@ -49,50 +49,50 @@ class Teams:
     async def new(self, asked: Asked) -> dict[str, Any]:
         """Make a team; who makes it is its administrator."""
         team_id = asked.body.get("team_id") or str(uuid.uuid4())
-        said, now = read(TEAMS, {**asked.body, "team_id": team_id}, unenforced=self._unenforced), self._books.now()
+        said, now = read(TEAMS, {**asked.body, "team_id": team_id}, unenforced=self._unenforced), self._keeper.now()
         members = _members(said.given.get("members_with_roles") or ())
         if asked.caller.user and all(one.get("user_id") != asked.caller.user for one in members):
             members.append({"role": "admin", "user_id": asked.caller.user, "user_email": None})
         said.given["members_with_roles"] = members
         entity = changed(TEAMS, Entity(Kind.TEAM, team_id, created_at=now), said, now)
-        async with self._books.writing:
-            if self._books.directory.row(Kind.TEAM, team_id) is not None:
+        async with self._keeper.writing:
+            if self._keeper.directory.row(Kind.TEAM, team_id) is not None:
                 raise _taken(team_id)
             try:
-                await self._books.put(entity, new=True)
+                await self._keeper.put(entity, new=True)
             except ConflictError as error:
                 raise _taken(team_id) from error
-        return team_row(entity, await self._books.spent(entity))
+        return team_row(entity, await self._keeper.spent(entity))
 
     async def update(self, asked: Asked) -> dict[str, Any]:
         """Change what a body names of a team; null clears."""
         team_id = asked.text("team_id")
-        said, now = read(TEAMS, asked.body, unenforced=self._unenforced), self._books.now()
+        said, now = read(TEAMS, asked.body, unenforced=self._unenforced), self._keeper.now()
         if "members_with_roles" in said.given:
             said.given["members_with_roles"] = _members(said.given["members_with_roles"])
-        await self._books.settled()
-        async with self._books.writing:
-            self._books.changeable(Kind.TEAM, team_id)
+        await self._keeper.settled()
+        async with self._keeper.writing:
+            self._keeper.changeable(Kind.TEAM, team_id)
             entity = changed(TEAMS, await self._team(team_id), said, now)
-            await self._books.put(entity)
-        return {"team_id": team_id, "data": team_row(entity, await self._books.spent(entity))}
+            await self._keeper.put(entity)
+        return {"team_id": team_id, "data": team_row(entity, await self._keeper.spent(entity))}
 
     async def delete(self, asked: Asked) -> dict[str, Any]:
         """Delete teams, all or none, and their keys."""
         ids = asked.texts("team_ids")
         if not ids:
             raise bad_request("`team_ids` is required: list the teams to delete", "team_ids")
-        async with self._books.writing:
+        async with self._keeper.writing:
             for team_id in ids:
-                self._books.changeable(Kind.TEAM, team_id)
+                self._keeper.changeable(Kind.TEAM, team_id)
                 await self._team(team_id)
-                for key in self._books.declared(Kind.KEY, EntityFilter(team_id=team_id)):
-                    self._books.changeable(Kind.KEY, key.id)
+                for key in self._keeper.declared(Kind.KEY, EntityFilter(team_id=team_id)):
+                    self._keeper.changeable(Kind.KEY, key.id)
             # Keys first: whenever this breaks off, no key is left that its team no longer limits.
             for team_id in ids:
-                keys = await self._books.every(Kind.KEY, EntityFilter(team_id=team_id), most=10**9)
-                await self._books.remove(Kind.KEY, [key.id for key in keys])
-            await self._books.remove(Kind.TEAM, ids)
+                keys = await self._keeper.every(Kind.KEY, EntityFilter(team_id=team_id), most=10**9)
+                await self._keeper.remove(Kind.KEY, [key.id for key in keys])
+            await self._keeper.remove(Kind.TEAM, ids)
         return {"deleted_teams": ids}
 
     async def info(self, asked: Asked) -> dict[str, Any]:
@@ -100,9 +100,9 @@ class Teams:
         team_id = asked.query.get("team_id")
         if not team_id:
             raise bad_request("`team_id` is required: name the team in the query", "team_id")
-        await self._books.settled()
+        await self._keeper.settled()
         entity = await self._team(team_id)
-        row = team_row(entity, await self._books.spent(entity))
+        row = team_row(entity, await self._keeper.spent(entity))
         return {
             "team_id": team_id,
             "team_info": {**row, "team_member_budget_table": _member_budget(entity)},
@@ -113,30 +113,30 @@ class Teams:
         """List teams, those of an organization or a member where the query says so."""
         which = EntityFilter(organization_id=asked.query.get("organization_id"))
         user = asked.query.get("user_id")
-        await self._books.settled()
-        found = [*await self._books.every(Kind.TEAM, which), *self._books.declared(Kind.TEAM, which)]
+        await self._keeper.settled()
+        found = [*await self._keeper.every(Kind.TEAM, which), *self._keeper.declared(Kind.TEAM, which)]
         return [
-            {**team_row(one, await self._books.spent(one)), **await self._belongings(one)}
+            {**team_row(one, await self._keeper.spent(one)), **await self._belongings(one)}
             for one in found
             if not user or any(member.get("user_id") == user for member in one.document.get("members_with_roles", ()))
         ]
 
     async def _belongings(self, team: Entity) -> dict[str, Any]:
         which = EntityFilter(team_id=team.id)
-        keys = [*await self._books.every(Kind.KEY, which, LISTED), *self._books.declared(Kind.KEY, which)]
+        keys = [*await self._keeper.every(Kind.KEY, which, LISTED), *self._keeper.declared(Kind.KEY, which)]
         members = [one["user_id"] for one in team.document.get("members_with_roles", ()) if one.get("user_id")]
         return {
-            "keys": [key_row(key, await self._books.spent(key), self._books) for key in keys],
+            "keys": [key_row(key, await self._keeper.spent(key), self._keeper) for key in keys],
             "team_memberships": [row for user in members if (row := await self._membership(team, user)) is not None],
         }
 
     async def _membership(self, team: Entity, user_id: str) -> dict[str, Any] | None:
         """Return the row of a member who is limited as such."""
-        every = self._books.directory.making.member(team.id, user_id).every
+        every = self._keeper.directory.making.member(team.id, user_id).every
         if not every:
             return None
         money = next((counter for counter in every if counter.unit is Unit.USD), None)
-        spent = (await self._books.used(money) if money is not None else None) or Spent()
+        spent = (await self._keeper.used(money) if money is not None else None) or Spent()
         member = next(one for one in team.document["members_with_roles"] if one.get("user_id") == user_id)
         limits = _member_budget(team) or {"budget_id": None, **BUDGET}
         if member.get("max_budget_in_team") is not None:
@@ -147,7 +147,7 @@ class Teams:
         }  # fmt: skip
 
     async def _team(self, team_id: str) -> Entity:
-        entity = await self._books.get(Kind.TEAM, team_id)
+        entity = await self._keeper.get(Kind.TEAM, team_id)
         if entity is None:
             raise unknown(f"Team not found, passed team id: {team_id[:80]}.", "team_id")
         return entity

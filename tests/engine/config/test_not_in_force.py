@@ -9,22 +9,19 @@ CASES = {
     "router_settings: {routing_strategy: least-busy}": ["router_settings.routing_strategy feature"],
     "router_settings: {routing_strategy: simple-shuffle, cooldown_time: 5}": ["router_settings.cooldown_time feature"],
     "guardrails: [{guardrail_name: a}]": ["guardrails guardrail"],
-    "users: [{user_id: a, max_budget: 1, user_email: e}]": ["users[0].max_budget limit"],
+    "users: [{user_id: a, max_budget: 1, user_email: e, sso_user_id: s}]": ["users[0].sso_user_id feature"],
     "keys: [{key: sk-a, tpm: 1, max_budget: 0, guardrails: [g], allowed_routes: [/x]}]": [
-        "keys[0].tpm limit",
-        "keys[0].max_budget limit",
         "keys[0].guardrails guardrail",
         "keys[0].allowed_routes limit",
     ],
-    "litellm_settings: {virtual_keys: [{api_key: sk-a, rpm: 1}], max_budget: 1, alerting: [slack], alerting_params: {a: b}}": [
-        "litellm_settings.virtual_keys[0].rpm limit",
+    "litellm_settings: {virtual_keys: [{api_key: sk-a, key_type: llm_api}], max_internal_user_budget: 1, alerting: [slack], alerting_params: {a: b}}": [
+        "litellm_settings.virtual_keys[0].key_type limit",
+        "litellm_settings.max_internal_user_budget limit",
         "litellm_settings.alerting feature",
         "litellm_settings.alerting_params feature",
     ],
-    "proxy_settings: {teams: [{team_id: a, max_budget: 5, budget_duration: 1d, members: [{user_id: u}]}]}": [
-        "proxy_settings.teams[0].max_budget limit",
-        "proxy_settings.teams[0].budget_duration limit",
-        "proxy_settings.teams[0].members feature",
+    "proxy_settings: {teams: [{team_id: a, max_budget: 5, budget_duration: 1d, team_member_permissions: [/key/info]}]}": [
+        "proxy_settings.teams[0].team_member_permissions feature",
     ],
     "general_settings: {global_max_parallel_requests: 5, database_url: a, alerting: [slack]}": [
         "general_settings.database_url feature",

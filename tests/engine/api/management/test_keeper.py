@@ -8,7 +8,7 @@ import time
 import pytest
 
 from adapters.stores.sqlite import Sqlite
-from engine.api.management.books import Books, Spending
+from engine.api.management.keeper import Keeper, Spending
 from engine.claims import Count
 from engine.directory import Directory, digest
 from engine.errors import ClientError, InternalError
@@ -27,10 +27,10 @@ def store(tmp_path):
     opened.close()
 
 
-def books(store, spending: Spending = Spending()) -> Books:  # noqa: B008 - it is never written to
+def keeper(store, spending: Spending = Spending()) -> Keeper:  # noqa: B008 - it is never written to
     directory = Directory("sk-m")
     directory.declare("sk-m", compiled(config({"a": "echo/a"})).declared, kind)
-    return Books(store, directory, lambda: NOW, spending)
+    return Keeper(store, directory, lambda: NOW, spending)
 
 
 def key(**document: object) -> Entity:
@@ -38,7 +38,7 @@ def key(**document: object) -> Entity:
 
 
 async def test_a_change_is_stored_and_in_force(store):
-    kept = books(store)
+    kept = keeper(store)
     await kept.put(key(rpm_limit=3), new=True)
     assert store.get(Kind.KEY, digest("sk-1")) is not None
     assert kept.directory.find("sk-1").allowances[0].every[0].limit == 3
@@ -47,7 +47,7 @@ async def test_a_change_is_stored_and_in_force(store):
 
 
 async def test_what_the_store_refuses_is_not_in_force(store):
-    kept = books(store)
+    kept = keeper(store)
     await kept.put(key(), new=True)
     with pytest.raises(ConflictError):
         await kept.put(key(rpm_limit=3), new=True)
@@ -55,7 +55,7 @@ async def test_what_the_store_refuses_is_not_in_force(store):
 
 
 async def test_what_cannot_be_is_refused_before_it_is_stored(store):
-    kept = books(store)
+    kept = keeper(store)
     with pytest.raises(ClientError) as error:
         await kept.put(key(budget_duration="soon"))
     assert (error.value.status, error.value.param) == (400, "budget_duration")
@@ -67,7 +67,7 @@ async def test_a_store_that_fails_is_503_and_its_reason_stays_in_the_log(store):
         raise StoreError("store `/secret/place`: disk is full")
 
     with pytest.raises(InternalError) as error:
-        await books(store).read(fail)
+        await keeper(store).read(fail)
     assert error.value.status == 503
     assert "place" not in error.value.message
 
@@ -79,14 +79,14 @@ async def test_spend_is_what_was_used_in_the_window_where_a_budget_has_one(store
         asked.append(counter)
         return Count(125_000_000, 0, None)
 
-    kept = books(store, Spending(used=used))
+    kept = keeper(store, Spending(used=used))
     assert await kept.spent(await kept.put(key(max_budget=1, budget_duration="1d"))) == (
         0.125,
         "2026-01-02T00:00:00+00:00",
     )
     assert asked[0].subject.id == digest("sk-1")
     assert await kept.spent(key(max_budget=1)) == (0.5, None)
-    assert await books(store).spent(key(max_budget=1, budget_duration="1d")) == (0.5, "2026-01-02T00:00:00+00:00")
+    assert await keeper(store).spent(key(max_budget=1, budget_duration="1d")) == (0.5, "2026-01-02T00:00:00+00:00")
 
 
 async def test_who_reads_spend_waits_until_it_is_settled(store):
@@ -96,7 +96,7 @@ async def test_who_reads_spend_waits_until_it_is_settled(store):
         await asyncio.sleep(0.05)
         settled.set()
 
-    await books(store, Spending(settled=wait)).settled()
+    await keeper(store, Spending(settled=wait)).settled()
     assert settled.is_set()
 
 
@@ -110,6 +110,6 @@ async def test_the_event_loop_is_free_while_the_store_works(store):
             await asyncio.sleep(0.005)
 
     ticking = asyncio.ensure_future(tick())
-    await books(store).read(lambda _: time.sleep(0.1))
+    await keeper(store).read(lambda _: time.sleep(0.1))
     ticking.cancel()
     assert ticks > 5

@@ -58,7 +58,7 @@ class Spent(NamedTuple):
     resets: str | None = None
 
 
-class Books:
+class Keeper:
     """Reads and changes entities; every change is made under `writing`, one at a time."""
 
     def __init__(self, store: Store, directory: Directory, now: Callable[[], float], spending: Spending) -> None:
