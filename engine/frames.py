@@ -84,7 +84,7 @@ class Frames:
     `hide_usage` drops the one frame that says nothing but usage.
     """
 
-    __slots__ = ("_dialect", "_held", "_hide", "_parts", "_shortest", "_size", "_torn", "frames", "usage")
+    __slots__ = ("_beside", "_dialect", "_held", "_hide", "_parts", "_texts", "_torn", "frames", "usage")
 
     def __init__(self, dialect: Dialect, *, hide_usage: bool = False) -> None:
         self._dialect = dialect
@@ -92,15 +92,16 @@ class Frames:
         self._parts: list[bytes] = []
         self._held = 0
         self._torn = False
-        self._size = 0
-        self._shortest = FRAME_LIMIT
+        self._texts = 0
+        self._beside = -1
+        """Bytes of a frame beside its text, once one with text has passed."""
         self.frames = 0
         self.usage: Usage | None = None
 
     @property
     def tokens(self) -> int:
-        """How many tokens have passed, by guess: one a frame, or four bytes each of what frames have beyond the shortest."""
-        return max(self.frames, (self._size - self.frames * self._shortest) // 4)
+        """How many tokens have passed, by guess: four bytes of text each, and one a frame at least."""
+        return max(self.frames, self._texts // 4)
 
     @property
     def between_frames(self) -> bool:
@@ -111,7 +112,7 @@ class Frames:
         """Return the whole frames that `data` completes."""
         if not self._parts and data.endswith(b"\n\n"):
             self._torn = False
-            self._passed(data.count(b"\ndata:") + data.startswith(b"data:"), len(data))
+            self._passed(data, data.count(b"\ndata:") + data.startswith(b"data:"), len(data))
             return self._look(data) if self._dialect.usage_pattern.search(data) else data
         if b"\n" not in data and b"\r" not in data:
             return self._hold(data)
@@ -123,18 +124,28 @@ class Frames:
         end = last_boundary(data)
         if not end:
             return self._hold(data)
-        self._passed(data.count(b"\ndata:" if b"\n" in data else b"\rdata:", 0, end) + data.startswith(b"data:"), end)
+        mark = b"\ndata:" if b"\n" in data else b"\rdata:"
+        self._passed(data, data.count(mark, 0, end) + data.startswith(b"data:"), end)
         self._torn = False
         if end < len(data):
             self._hold(data[end:])
             data = data[:end]
         return self._look(data)
 
-    def _passed(self, frames: int, size: int) -> None:
+    def _passed(self, data: bytes, frames: int, size: int) -> None:
         self.frames += frames
-        self._size += size
-        if frames and size < self._shortest * frames:
-            self._shortest = size // frames
+        if self._beside < 0:
+            self._gauge(data[:size])
+        else:
+            self._texts += max(0, size - frames * self._beside)
+
+    def _gauge(self, data: bytes) -> None:
+        """Learn from the first frame with text how much of a frame is none; one that is padded tells nothing of others."""
+        for frame in split(data):
+            text = sum(len(slot.text.encode("utf-8", "replace")) for slot in self._dialect.texts(frame))
+            self._texts += text
+            if text and self._beside < 0:
+                self._beside = FRAME_LIMIT if b'"obfuscation"' in frame.raw else len(frame.raw) - text
 
     def end(self) -> bytes:
         """Return the last frame, which lacks its blank line."""
@@ -187,6 +198,11 @@ class Chunks:
     def usage(self) -> Usage | None:
         """The usage that the stream has reported so far."""
         return self._frames.usage
+
+    @property
+    def frames(self) -> int:
+        """How many frames have passed."""
+        return self._frames.frames
 
     @property
     def tokens(self) -> int:

@@ -34,7 +34,7 @@ class Estimated:
 class Metered:
     """Relays a stream as another relay does, as far as `granted` tokens go; frames beyond are `waiting`."""
 
-    __slots__ = ("_dialect", "_last", "_make", "_meters", "_relay", "_waiting", "granted", "seen")
+    __slots__ = ("_dialect", "_last", "_make", "_meters", "_relay", "_waiting", "cut", "granted", "seen")
 
     def __init__(self, relay: Relay, dialect: Dialect, granted: int, make: Callable[[], Meter]) -> None:
         self._relay = relay
@@ -44,6 +44,8 @@ class Metered:
         self._waiting: deque[tuple[Frame, int]] = deque()
         self._last: Frame | None = None
         self.granted = granted
+        self.cut = False
+        """Whether the stream was ended early."""
         self.seen = 0
         """Tokens of the frames that have passed."""
 
@@ -88,6 +90,7 @@ class Metered:
 
     def finish(self, operation: str, said: str) -> bytes:
         """Write what ends the stream early, in the manner of the frame that passed last, with a comment that says why."""
+        self.cut = True
         frame = self._last or self._waiting[0][0]
         self._waiting.clear()
         return f": {said}\n\n".encode() + self._dialect.finish(frame, REASONS.get(operation, "length"))

@@ -251,10 +251,14 @@ def _used(call: Call, relay: Relay, metered: Metered | None) -> Usage:
     """Take what the stream reported; count what the provider did not: four bytes a token asked, what its frames come to answered."""
     need = call.account.wanted
     usage = relay.usage or Usage(need.estimate if need is not None else call.body_size // 4)
-    if relay.usage is None or usage.estimated:
+    if metered is not None and metered.cut:
+        # What the provider went on to say is not what was paid for, and nobody was sent it.
+        usage.output, usage.reasoning, usage.audio_output = metered.seen, 0, 0
+    elif relay.usage is None or usage.estimated:
         usage.output = max(usage.output, metered.seen if metered is not None else relay.tokens)
-        usage.total = usage.input + usage.output
-        usage.estimated = True
+    else:
+        return usage
+    usage.total, usage.estimated = usage.input + usage.output, True
     return usage
 
 
