@@ -137,15 +137,18 @@ class Frames:
         if self._beside < 0:
             self._gauge(data[:size])
         else:
-            self._texts += max(0, size - frames * self._beside)
+            self._texts += size - frames * self._beside
 
     def _gauge(self, data: bytes) -> None:
         """Learn from the first frame with text how much of a frame is none; one that is padded tells nothing of others."""
         for frame in split(data):
-            text = sum(len(slot.text.encode("utf-8", "replace")) for slot in self._dialect.texts(frame))
-            self._texts += text
-            if text and self._beside < 0:
-                self._beside = FRAME_LIMIT if b'"obfuscation"' in frame.raw else len(frame.raw) - text
+            size = len(frame.raw)
+            if self._beside < 0:
+                text = sum(len(slot.text.encode("utf-8", "replace")) for slot in self._dialect.texts(frame))
+                if not text:
+                    continue
+                self._beside = FRAME_LIMIT if b'"obfuscation"' in frame.raw else size - text
+            self._texts += size - self._beside
 
     def end(self) -> bytes:
         """Return the last frame, which lacks its blank line."""
