@@ -58,11 +58,21 @@ def allowance(subject: Subject, said: Mapping[str, Any], terms: Terms) -> Allowa
     every = tuple(_counters(subject, said, terms))
     by_model: dict[str, list[Counter]] = {}
     for name, (field, of) in _BY_MODEL.items():
-        for model, value in (said.get(name) or {}).items():
+        for model, value in _of_models(name, said).items():
             inner = of(value)
             whose = Subject(OF_MODELS.get(subject.scope, subject.scope), subject.id, model)
             by_model.setdefault(model, []).extend(_named(name, model, whose, {field: inner[0], **inner[1]}, terms))
     return Allowance(every, {model: tuple(counters) for model, counters in by_model.items()})
+
+
+def _of_models(name: str, said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a field that says something of each model; LiteLLM keeps rates by model in `metadata`, too."""
+    own, metadata = said.get(name), said.get("metadata")
+    if not own and name != "model_max_budget" and isinstance(metadata, Mapping):
+        own = metadata.get(name)
+    if own and not isinstance(own, Mapping):
+        raise ValueError(f"`{name}`: must be a mapping from models to limits")
+    return own or {}
 
 
 def _named(name: str, model: str, subject: Subject, said: Mapping[str, Any], terms: Terms) -> list[Counter]:
