@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import heapq
 import json
+import math
 import operator
 import sqlite3
 from collections.abc import Sequence
@@ -33,10 +35,9 @@ MEET = f"INSERT INTO callers ({', '.join(CALLER)}) VALUES ({PLACES}) RETURNING n
 JOINED = "spend_logs CROSS JOIN callers ON callers.number = spend_logs.caller"
 LISTED = ", ".join("'{}'" if name == "payload" else name for name in FIELDS)
 ORDER = "ORDER BY start_time DESC, spend_logs.number DESC"
-# The newest rows of each caller, and of these the newest: what is read does not grow with the rows there are.
-OF_CALLERS = (
-    "SELECT newest.number FROM callers CROSS JOIN spend_logs AS newest WHERE {callers} AND newest.number IN "  # noqa: S608  # own names
-    f"(SELECT spend_logs.number FROM spend_logs WHERE spend_logs.caller = callers.number AND {{own}} {ORDER} LIMIT ?)"
+NEWEST = (
+    "SELECT start_time, spend_logs.number FROM spend_logs WHERE caller = ? AND start_time >= ? AND {own} "  # noqa: S608  # own names
+    f"{ORDER} LIMIT ?"
 )
 CONDITIONS = {
     "first": "start_time >= ?",
@@ -47,8 +48,8 @@ CONDITIONS = {
     "request_id": "substr(request_id, -12) = substr(?, -12) AND +request_id = ?",
 }
 LARGEST_PAGE = 1000
-MANY = 1000
-"""Callers from which on a page is looked for among the newest rows of all."""
+MANY = 2000
+"""Callers whose rows are looked for one after the other; those of more are looked for among the newest of all."""
 KNOWN = 4096
 """Tags remembered as they are stored."""
 NO_TAGS = "[]"
@@ -118,12 +119,13 @@ def logs(connection: sqlite3.Connection, which: LogFilter, size: int, after: Cur
         raise StoreError(f"a page of {size} rows; 1 to {LARGEST_PAGE} are possible")
     wanted = {name: value for name, value in zip(which._fields, which, strict=True) if value is not None}
     callers, of_callers = _conditions({name: value for name, value in wanted.items() if name in CALLER})
-    own, values = _conditions({name: value for name, value in wanted.items() if name not in CALLER})
+    own, own_values = _conditions({name: value for name, value in wanted.items() if name not in CALLER})
     if after is not None:
-        own, values = f"{own} AND (start_time, spend_logs.number) < (?, ?)", [*values, *after]
-    where, values = f"{callers} AND {own}", [*of_callers, *values]
-    if of_callers and _few(connection, callers, of_callers):
-        where, values = f"spend_logs.number IN ({OF_CALLERS.format(callers=callers, own=own)})", [*values, size + 1]
+        own, own_values = f"{own} AND (start_time, spend_logs.number) < (?, ?)", [*own_values, *after]
+    where, values = f"{callers} AND {own}", [*of_callers, *own_values]
+    if of_callers and (few := _few(connection, callers, of_callers)) is not None:
+        values = _newest(connection, few, (own, own_values), size + 1)
+        where = f"spend_logs.number IN ({', '.join('?' * len(values))})"
     rows = connection.execute(
         f"SELECT spend_logs.number, {LISTED} FROM {JOINED} WHERE {where} {ORDER} LIMIT ?",  # noqa: S608  # own names
         [*values, size + 1],
@@ -143,9 +145,24 @@ def _conditions(wanted: dict[str, Any]) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), values
 
 
-def _few(connection: sqlite3.Connection, callers: str, values: list[Any]) -> bool:
-    found = connection.execute(f"SELECT 1 FROM callers WHERE {callers} LIMIT ?", [*values, MANY + 1])  # noqa: S608  # own names
-    return len(found.fetchall()) <= MANY
+def _few(connection: sqlite3.Connection, callers: str, values: list[Any]) -> list[int] | None:
+    """Return the numbers of callers, None when there are many."""
+    found = connection.execute(f"SELECT number FROM callers WHERE {callers} LIMIT ?", [*values, MANY + 1]).fetchall()  # noqa: S608  # own names
+    return [number for (number,) in found] if len(found) <= MANY else None
+
+
+def _newest(connection: sqlite3.Connection, callers: Sequence[int], own: tuple[str, list[Any]], size: int) -> list[int]:
+    """Return the numbers of the newest rows of callers; each is asked for what is newer than was found before it."""
+    condition, values = own
+    found: list[tuple[float, int]] = []
+    for caller in callers:
+        floor = found[0][0] if len(found) == size else -math.inf
+        for row in connection.execute(NEWEST.format(own=condition), [caller, floor, *values, size]):
+            if len(found) < size:
+                heapq.heappush(found, row)
+            else:
+                heapq.heappushpop(found, row)
+    return [number for _, number in found]
 
 
 def log(connection: sqlite3.Connection, request_id: str) -> list[SpendRow]:
