@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 
 from engine.posting import Held, Opened, Part, Released, Settled, decode, decode_named, encode
@@ -10,6 +12,7 @@ from engine.storing import Amount, Batch, OpenHold, SpendRow
 
 Pair = tuple[str, int]
 """A call and its attempt: what names a hold."""
+_amounts = functools.partial(defaultdict[int, int], int)
 
 
 class Gathering:
@@ -26,7 +29,7 @@ class Gathering:
         self.settled: set[Pair] = set()
         self._known, self._before = known, settled
         self._rows: list[SpendRow] = []
-        self._counts: dict[bytes, dict[int, int]] = {}
+        self._counts: defaultdict[bytes, defaultdict[int, int]] = defaultdict(_amounts)
         self._resets: dict[bytes, None] = {}
 
     def add(self, payload: bytes) -> None:
@@ -85,12 +88,9 @@ class Gathering:
             self.closed[pair] = None
 
     def _count(self, parts: Iterable[Part]) -> None:
+        counts = self._counts
         for counter, until, amount in parts:
-            amounts = self._counts.get(counter)
-            if amounts is None:
-                self._counts[counter] = {until: amount}
-            else:
-                amounts[until] = amounts.get(until, 0) + amount
+            counts[counter][until] += amount
 
 
 def grown(before: bytes, after: bytes) -> bytes:

@@ -30,7 +30,7 @@ class Who(msgspec.Struct, array_like=True, frozen=True):
     api_base: str = ""
 
 
-class Row(msgspec.Struct, array_like=True):
+class Row(msgspec.Struct, array_like=True, gc=False):
     """A spend row without its `Who`."""
 
     who: Raw
@@ -50,13 +50,14 @@ class Row(msgspec.Struct, array_like=True):
 
     def spend_row(self) -> SpendRow:
         """Return the row as the store keeps it."""
-        key, user, team, organization, call_type, model, model_id, group, provider, api_base = _who(bytes(self.who))
-        return SpendRow._make((
-            self.request_id, self.start_time, self.end_time, self.completion_start_time, call_type,
-            "success" if self.status == "success" else "failure", key, user, team, organization,
-            self.end_user, model, model_id, group, provider, api_base, self.spend,
-            self.prompt_tokens, self.completion_tokens, "", "", self.session_id,
-            self.requester_ip_address, self.request_tags, self.metadata, "{}",
+        who, name, start, end, first, status, spend, read, written, end_user, tags, address, session, metadata = (
+            _fields(self)
+        )
+        key, user, team, organization, call_type, model, model_id, group, provider, api_base = _who(bytes(who))
+        return _new(SpendRow, (
+            name, start, end, first, call_type, "success" if status == "success" else "failure", key, user, team,
+            organization, end_user, model, model_id, group, provider, api_base, spend, read, written, "", "", session,
+            address, tags, metadata, "{}",
         ))  # fmt: skip
 
 
@@ -64,7 +65,7 @@ Part = tuple[bytes, int, int]
 """The id of a counter, the instant from which on the amount no longer counts in it, and the amount."""
 
 
-class Held(msgspec.Struct, array_like=True, tag=1):
+class Held(msgspec.Struct, array_like=True, gc=False, tag=1):
     """A hold was granted; `row` is what to write if nothing more is ever heard of it.
 
     A later one of the same call and attempt holds more: its `row` replaces that of the first.
@@ -76,7 +77,7 @@ class Held(msgspec.Struct, array_like=True, tag=1):
     row: Row
 
 
-class Opened(msgspec.Struct, array_like=True, tag=1):
+class Opened(msgspec.Struct, array_like=True, gc=False, tag=1):
     """A `Held` of which only the names are read: most are settled before anybody asks for the rest."""
 
     call: str
@@ -85,7 +86,7 @@ class Opened(msgspec.Struct, array_like=True, tag=1):
     row: Raw
 
 
-class Settled(msgspec.Struct, array_like=True, tag=2):
+class Settled(msgspec.Struct, array_like=True, gc=False, tag=2):
     """A hold has ended: these amounts were used. `row` is None for an attempt after which the call went on."""
 
     call: str
@@ -94,14 +95,14 @@ class Settled(msgspec.Struct, array_like=True, tag=2):
     row: Row | None
 
 
-class Released(msgspec.Struct, array_like=True, tag=3):
+class Released(msgspec.Struct, array_like=True, gc=False, tag=3):
     """A hold was given back unused."""
 
     call: str
     attempt: int
 
 
-class Reset(msgspec.Struct, array_like=True, tag=4):
+class Reset(msgspec.Struct, array_like=True, gc=False, tag=4):
     """A counter began anew: what was used in it no longer counts."""
 
     counter: bytes
@@ -112,13 +113,15 @@ Record = Held | Settled | Released | Reset
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Record).decode
 decode_named = msgspec.msgpack.Decoder(Opened | Settled | Released | Reset).decode
+_new = tuple.__new__
+_fields = msgspec.structs.astuple
 _decode_who = msgspec.msgpack.Decoder(Who).decode
 
 
 @functools.lru_cache(maxsize=4096)
 def _who(packed: bytes) -> tuple[str, ...]:
     """Decode what many rows embed, once."""
-    return msgspec.structs.astuple(_decode_who(packed))
+    return _fields(_decode_who(packed))
 
 
 def packed(who: Who) -> Raw:

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.journal.record import HEAD, LONGEST, JournalError
 from engine.journal.segment import HEADER, Position, path_of
 
-PIECE = 1024 * 1024
+PIECE = 128 * 1024
 """Bytes read at once."""
 
 

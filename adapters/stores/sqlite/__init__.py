@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from adapters.stores.sqlite import amounts, entities, spend
+from adapters.stores.sqlite import amounts, entities, rows, spend
 from adapters.stores.sqlite.file import connect, identity, prepare, reported, transaction
 from engine.storing import (
     Amount,
@@ -122,7 +122,7 @@ class Sqlite:
         try:
             return self._fold(batch, journal)
         except UnicodeEncodeError:
-            return self._fold(batch._replace(rows=[spend.cleaned(row) for row in batch.rows]), journal)
+            return self._fold(batch._replace(rows=[rows.cleaned(row) for row in batch.rows]), journal)
 
     def _fold(self, batch: Batch, journal: str) -> bool:
         with self._writing() as connection:
@@ -167,12 +167,12 @@ class Sqlite:
     def logs(self, which: LogFilter, size: int = 50, after: Cursor | None = None) -> LogPage:
         """Return a page of spend rows, newest first."""
         with self._reading() as connection:
-            return spend.logs(connection, which, size, after)
+            return rows.logs(connection, which, size, after)
 
     def log(self, request_id: str) -> list[SpendRow]:
         """Return the rows of a request with all they hold."""
         with self._reading() as connection:
-            return spend.log(connection, request_id)
+            return rows.log(connection, request_id)
 
     def close(self) -> None:
         """Let go."""

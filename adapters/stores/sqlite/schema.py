@@ -78,13 +78,37 @@ AMOUNTS = (
         PRIMARY KEY (journal, call, attempt)
     ) STRICT, WITHOUT ROWID""",
 )
-# Half of what a row cost was its indexes: the last twelve characters of a key or an id find it as well as all of them, and
-# a row without a user, team or end user needs no place among theirs.
-SMALLER_INDEXES = (
-    *(f"DROP INDEX spend_logs_{name}" for name in ("key", "user", "team", "end_user", "request")),
-    "CREATE INDEX spend_logs_key ON spend_logs (substr(api_key, -12), start_time)",
-    "CREATE INDEX spend_logs_user ON spend_logs (user, start_time) WHERE user != ''",
-    "CREATE INDEX spend_logs_team ON spend_logs (team_id, start_time) WHERE team_id != ''",
+# What the rows of a caller's calls to a model have in common is kept once: a row and its indexes cost half.
+CALLER = (
+    "api_key, user, team_id, organization_id, call_type, model, model_id, model_group, custom_llm_provider, api_base"
+)
+OWN = (
+    "request_id, start_time, end_time, completion_start_time, status, end_user, spend, prompt_tokens, "
+    "completion_tokens, cache_hit, cache_key, session_id, requester_ip_address, request_tags, metadata, payload"
+)
+CALLERS = (
+    f"""CREATE TABLE callers (
+        number INTEGER PRIMARY KEY, api_key TEXT NOT NULL, user TEXT NOT NULL, team_id TEXT NOT NULL,
+        organization_id TEXT NOT NULL, call_type TEXT NOT NULL, model TEXT NOT NULL, model_id TEXT NOT NULL,
+        model_group TEXT NOT NULL, custom_llm_provider TEXT NOT NULL, api_base TEXT NOT NULL, UNIQUE ({CALLER})
+    ) STRICT""",
+    "CREATE INDEX callers_user ON callers (user)",
+    "CREATE INDEX callers_team ON callers (team_id)",
+    f"INSERT INTO callers ({CALLER}) SELECT DISTINCT {CALLER} FROM spend_logs",  # noqa: S608  # own names
+    """CREATE TABLE spend_rows (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, caller INTEGER NOT NULL,
+        request_id TEXT NOT NULL, start_time REAL NOT NULL, end_time REAL NOT NULL,
+        completion_start_time REAL NOT NULL, status TEXT NOT NULL, end_user TEXT NOT NULL, spend INTEGER NOT NULL,
+        prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, cache_hit TEXT NOT NULL,
+        cache_key TEXT NOT NULL, session_id TEXT NOT NULL, requester_ip_address TEXT NOT NULL,
+        request_tags TEXT NOT NULL, metadata TEXT NOT NULL, payload TEXT NOT NULL
+    ) STRICT""",
+    f"""INSERT INTO spend_rows (number, caller, {OWN}) SELECT spend_logs.number, callers.number, {OWN}
+        FROM spend_logs JOIN callers USING ({CALLER}) ORDER BY spend_logs.number""",  # noqa: S608  # own names
+    "DROP TABLE spend_logs",
+    "ALTER TABLE spend_rows RENAME TO spend_logs",
+    "CREATE INDEX spend_logs_time ON spend_logs (start_time)",
+    "CREATE INDEX spend_logs_caller ON spend_logs (caller, start_time)",
     "CREATE INDEX spend_logs_end_user ON spend_logs (end_user, start_time) WHERE end_user != ''",
     "CREATE INDEX spend_logs_request ON spend_logs (substr(request_id, -12))",
 )
@@ -93,5 +117,5 @@ MIGRATIONS: tuple[Migration, ...] = (
     Migration("spend logs", SPEND_LOGS),
     Migration("rollups and positions", ROLLUPS),
     Migration("amounts and holds", AMOUNTS),
-    Migration("smaller indexes of spend logs", SMALLER_INDEXES),
+    Migration("callers of spend logs", CALLERS),
 )
