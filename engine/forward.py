@@ -10,7 +10,7 @@ from engine.call import Call
 from engine.check import check
 from engine.compose import compose
 from engine.contracts import Clock, Dialect, Random, Refused, Upstream
-from engine.errors import InternalError, UpstreamError
+from engine.errors import ClientError, InternalError, UpstreamError
 from engine.foreign import classify
 from engine.ledger import Ledger
 from engine.refusals import OF_DEPLOYMENTS, refusal
@@ -107,19 +107,23 @@ class Forwarding:
             upstream = await deployment.endpoint.send(call, compose(call, deployment))
             if upstream.status >= 400:
                 raise await _refusal(upstream, deployment, call.route.dialect)
+            if upstream.status >= 300:
+                upstream.close()
+                raise UpstreamError(
+                    502, "upstream_error", f"the upstream answered {upstream.status}, which is not an answer"
+                )
         except UpstreamError as error:
             if error.sent:
                 forwarder.ledger.settle(call, None, final=False)
             else:
                 forwarder.ledger.release(call)
             raise
+        except ClientError:
+            # What cannot be written for a deployment was not sent to it.
+            forwarder.ledger.release(call)
+            raise
         finally:
             call.upstream_seconds += forwarder.monotonic() - started
-        if upstream.status >= 300:
-            upstream.close()
-            raise UpstreamError(
-                502, "upstream_error", f"the upstream answered {upstream.status}, which is not an answer"
-            )
         return upstream
 
 
