@@ -105,13 +105,8 @@ class Forwarding:
         started = forwarder.monotonic()
         try:
             upstream = await deployment.endpoint.send(call, compose(call, deployment))
-            if upstream.status >= 400:
-                raise await _refusal(upstream, deployment, call.route.dialect)
             if upstream.status >= 300:
-                upstream.close()
-                raise UpstreamError(
-                    502, "upstream_error", f"the upstream answered {upstream.status}, which is not an answer"
-                )
+                raise await _refusal(upstream, deployment, call.route.dialect)
         except UpstreamError as error:
             if error.sent:
                 forwarder.ledger.settle(call, None, final=False)
@@ -143,6 +138,9 @@ def _until(refused: Refused) -> int:
 
 async def _refusal(upstream: Upstream, deployment: Deployment, dialect: Dialect) -> UpstreamError:
     """Make the error of an answer: its own body where that is in the caller's dialect, else what it says."""
+    if upstream.status < 400:
+        upstream.close()
+        return UpstreamError(502, "upstream_error", f"the upstream answered {upstream.status}, which is not an answer")
     try:
         text = await upstream.read(ERROR_BODY) or b""
     finally:
