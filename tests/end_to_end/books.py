@@ -41,9 +41,7 @@ def lines(data: Path) -> list[Line]:
 
 def day_sums(data: Path) -> dict[str, tuple[int, int]]:
     """Read how many calls each key made and what they cost, from the sums by day."""
-    asked = (
-        "SELECT value, sum(requests), sum(spend) FROM rollups WHERE scope = 'api_key' AND value != '' GROUP BY value"
-    )
+    asked = "SELECT value, sum(requests), sum(spend) FROM rollups WHERE scope = 'key' AND value != '' GROUP BY value"
     return {key: (count, spend) for key, count, spend in _read(data, asked)}
 
 
