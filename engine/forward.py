@@ -10,7 +10,7 @@ from engine.call import Call
 from engine.check import check
 from engine.compose import compose
 from engine.contracts import Clock, Dialect, Random, Refused, Upstream
-from engine.errors import InternalError, UpstreamError
+from engine.errors import ClientError, InternalError, UpstreamError
 from engine.foreign import classify
 from engine.ledger import Ledger
 from engine.refusals import OF_DEPLOYMENTS, refusal
@@ -105,7 +105,7 @@ class Forwarding:
         started = forwarder.monotonic()
         try:
             upstream = await deployment.endpoint.send(call, compose(call, deployment))
-            if upstream.status >= 400:
+            if upstream.status >= 300:
                 raise await _refusal(upstream, deployment, call.route.dialect)
         except UpstreamError as error:
             if error.sent:
@@ -113,13 +113,12 @@ class Forwarding:
             else:
                 forwarder.ledger.release(call)
             raise
+        except ClientError:
+            # What cannot be written for a deployment was not sent to it.
+            forwarder.ledger.release(call)
+            raise
         finally:
             call.upstream_seconds += forwarder.monotonic() - started
-        if upstream.status >= 300:
-            upstream.close()
-            raise UpstreamError(
-                502, "upstream_error", f"the upstream answered {upstream.status}, which is not an answer"
-            )
         return upstream
 
 
@@ -139,6 +138,9 @@ def _until(refused: Refused) -> int:
 
 async def _refusal(upstream: Upstream, deployment: Deployment, dialect: Dialect) -> UpstreamError:
     """Make the error of an answer: its own body where that is in the caller's dialect, else what it says."""
+    if upstream.status < 400:
+        upstream.close()
+        return UpstreamError(502, "upstream_error", f"the upstream answered {upstream.status}, which is not an answer")
     try:
         text = await upstream.read(ERROR_BODY) or b""
     finally:

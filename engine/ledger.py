@@ -152,7 +152,7 @@ class Ledger:
         hold, held = account.hold, account.held
         if hold is None or held is None or not account.open:
             return
-        account.open = False
+        account.open, account.settled = False, True
         self._open.pop(hold.id, None)
         used, until = _used(usage), account.until
         actual = held.used(used)
@@ -180,10 +180,12 @@ class Ledger:
 
     def release(self, call: Call) -> None:
         """Give back what an attempt held that put no byte on the wire."""
-        hold = call.account.hold
-        if hold is None or not call.account.open:
+        account = call.account
+        hold = account.hold
+        if hold is None or not account.open:
             return
-        call.account.open = call.account.counted = False
+        # An attempt before it that was sent has counted, and still does.
+        account.open, account.counted = False, account.settled
         self._open.pop(hold.id, None)
         self.counters.release(hold)
         self._books.released(hold)
@@ -260,10 +262,10 @@ def _more(hold: Hold, need: Wanted, output: int, fresh: Sequence[Counter]) -> li
 
 
 def _left_behind(need: Wanted) -> Usage:
-    """Charge the input of a call whose client left before its answer came: it was sent."""
+    """Charge the input of a call whose client left before its answer came, or what it costs anyway: it was sent."""
     usage = Usage(need.estimate)
     usage.estimated = True
-    usage.cost = need.price.cost(usage) if need.price is not None else None
+    usage.cost = need.price.cost(usage) if need.price is not None else need.cost(0) or None
     return usage
 
 

@@ -186,6 +186,7 @@ class PassedAnswer:
         if call.method == "HEAD" or upstream.status in BODILESS:
             said = b"content-length: %d\r\n" % length if length is not None and call.method == "HEAD" else b""
             self._count(None, None)
+            self._passer.ledger.settle(call, call.usage)
             reply.start(upstream.status, self._head() + said, -1)
             reply.end()
         elif kind == "text/event-stream":
@@ -209,11 +210,20 @@ class PassedAnswer:
     async def _stream(self, reply: Arrival, relay: Chunks | None, length: int | None) -> None:
         call, upstream, monotonic = self._call, self._upstream, self._passer.monotonic
         self._count(None, None)
+        rest = length
+        if rest == 0:
+            self._passer.ledger.settle(call, call.usage)
         reply.start(upstream.status, self._head() + (UNBUFFERED if relay is not None else b""), length)
 
         def write(data: bytes) -> bool:
+            nonlocal rest
             if not call.first_byte:
                 call.first_byte = monotonic()
+            if rest is not None:
+                rest -= len(data)
+                if rest <= 0:
+                    # The last byte of a body whose length is known: what it cost is on record before it is out.
+                    self._passer.ledger.settle(call, call.usage)
             return reply.write(relay.feed(data) if relay is not None else data)
 
         try:
