@@ -84,7 +84,8 @@ class Wanted:
             return False
         remaining = counter.limit - refused.used - refused.held
         fits = self._affordable(remaining)
-        held = min(self.usual, fits, self.held - 1) // self.choices * self.choices
+        # What answers usually take may be less than is worth asking for.
+        held = min(max(self.usual, self.floor), fits, self.held - 1) // self.choices * self.choices
         if held < self.floor or not held:
             return False
         self.held = held

@@ -222,7 +222,7 @@ class Account:
 
     `hold` is what its last attempt was granted, `open` until that is settled or given back, `wanted` what it was granted for
     where anything of it is counted; `shortest` the output limit that the upstream is sent instead of the client's, for what
-    remains pays for no more. `counted` once an attempt has counted as a request, `written` once the spend row is; `held` says in
+    remains pays for no more. `counted` is the attempt that counted as the request, `written` is set once the spend row is; `held` says in
     which counters, `until` to when it counts there, `row` is the spend row as far as it is known.
     """
 
@@ -232,7 +232,8 @@ class Account:
 
     def __init__(self) -> None:
         self.hold: Hold | None = None
-        self.open = self.counted = self.written = False
+        self.open = self.written = False
+        self.counted = 0
         self.wanted: Wanted | None = None
         self.held: Counted | None = None
         self.until: Sequence[int] = ()

@@ -101,7 +101,8 @@ class Ledger:
 
     def _granted(self, call: Call, hold: Hold, need: Wanted | None) -> None:
         account = call.account
-        account.hold, account.wanted, account.open, account.counted = hold, need, True, True
+        account.hold, account.wanted, account.open = hold, need, True
+        account.counted = account.counted or hold.id.attempt
         self._open[hold.id] = hold
         if call.decision is not None and call.counters:
             _advise(call, call.decision, hold)
@@ -183,7 +184,9 @@ class Ledger:
         hold = call.account.hold
         if hold is None or not call.account.open:
             return
-        call.account.open = call.account.counted = False
+        call.account.open = False
+        if call.account.counted == hold.id.attempt:
+            call.account.counted = 0
         self._open.pop(hold.id, None)
         self.counters.release(hold)
         self._books.released(hold)
