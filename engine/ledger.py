@@ -229,7 +229,7 @@ class Ledger:
         if self._turn % SAMPLED and self.learned.knows(deployment.model, key):
             return
         self.learned.answered(deployment.model, key, usage.output)
-        if need.input != need.estimate:
+        if need.guessed:
             self.learned.counted(deployment.model, need.estimate, usage.input)
 
     def _warn(self, call: Call, hold: Hold) -> None:

@@ -18,6 +18,8 @@ from engine.storing import LogFilter, SpendRow
 from tests.engine.building import REGISTRY
 from tests.engine.deciding import NOW
 
+KEY = "c0ffee" + 58 * "0"
+"""The hash of a key, as the store wants it."""
 IN, OUT = 3, 5
 """Nano-dollars of a token asked and of one answered, where a deployment of ours is priced."""
 PRICE = {"input_cost_per_token": IN / 1e9, "output_cost_per_token": OUT / 1e9}

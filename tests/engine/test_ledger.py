@@ -17,9 +17,8 @@ from engine.forward import Forwarder
 from engine.posting import Held, Released, Settled, decode, encode
 from engine.windows import NEVER
 from tests.engine.deciding import NOW, asking, chat, document, person, snapshot_of
-from tests.engine.keeping import IN, OUT, Kept, Turned, attempt, claimed, done, of, priced, settle, used, words
+from tests.engine.keeping import IN, KEY, OUT, Kept, Turned, attempt, claimed, done, of, priced, settle, used, words
 
-KEY = "c0ffee"
 SNAPSHOT = snapshot_of(models={"a": priced(), "known": priced("echo/known", 1_000), "free": "echo/free"})
 
 
@@ -41,7 +40,7 @@ def nano(amount: int) -> float:
 
 def paying(budget: int, snapshot=SNAPSHOT, *, number=1, asked=10, operation="chat", limits=None, **members):
     """Make a call of a key with so much money, of a prompt of so many words."""
-    caller = person(allowances=(of(Scope.KEY, KEY, max_budget=nano(budget), **(limits or {})),))
+    caller = person(key_hash=KEY, allowances=(of(Scope.KEY, KEY, max_budget=nano(budget), **(limits or {})),))
     body = {**chat(words(asked)), **members}
     if operation == "responses":
         body["input"] = body.pop("messages")[0]["content"]
