@@ -43,7 +43,20 @@ class Wanted:
     whether only the answer tells what the call costs: budgets count it, though nothing is known to be held.
     """
 
-    __slots__ = ("asked", "choices", "estimate", "guessed", "held", "input", "known", "output", "price", "stream", "unsure", "usual")
+    __slots__ = (
+        "asked",
+        "choices",
+        "estimate",
+        "guessed",
+        "held",
+        "input",
+        "known",
+        "output",
+        "price",
+        "stream",
+        "unsure",
+        "usual",
+    )
 
     def __init__(self, input_bound: int, estimate: int, price: Price | None) -> None:
         self.input = input_bound
@@ -76,7 +89,14 @@ class Wanted:
         """Return what to hold of each unit; a `request` counts once for a call."""
         output = min(self.held, self.usual)
         cost = self.cost(self.held)
-        return [cost or (0 if self.unsure else None), 1 if request else None, self.input + output, self.input, output, 1]
+        return [
+            cost or (0 if self.unsure else None),
+            1 if request else None,
+            self.input + output,
+            self.input,
+            output,
+            1,
+        ]
 
     def shorten(self, refused: Refused) -> bool:
         """Make the answer as short as what remains of a budget asks for; False when that is too short."""

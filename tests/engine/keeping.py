@@ -98,7 +98,9 @@ class Kept:
     def amounts(self) -> dict[tuple[bytes, int], int]:
         """Return what counts, as the store has it."""
         self.fold()
-        return {(counter, until): used for counter, until, used in self.durable.store.counts(int(self.clock.wall * 1e9))}
+        return {
+            (counter, until): used for counter, until, used in self.durable.store.counts(int(self.clock.wall * 1e9))
+        }
 
     def view(self, counter: Counter) -> Count:
         return self.ledger.counters.view(counter)

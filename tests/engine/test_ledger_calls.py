@@ -15,7 +15,22 @@ from engine.forward import Forwarder
 from engine.posting import Held, Settled, encode
 from engine.windows import NEVER
 from tests.engine.deciding import NOW, asking, chat, document, person, snapshot_of
-from tests.engine.keeping import IN, KEY, OUT, PRICE, Kept, Turned, attempt, claimed, done, of, priced, settle, used, words
+from tests.engine.keeping import (
+    IN,
+    KEY,
+    OUT,
+    PRICE,
+    Kept,
+    Turned,
+    attempt,
+    claimed,
+    done,
+    of,
+    priced,
+    settle,
+    used,
+    words,
+)
 
 SNAPSHOT = snapshot_of(models={"a": priced(), "free": "echo/free"})
 
@@ -51,7 +66,10 @@ def limited(**limits):
 
 def count(kept, call, unit="usd", scope="api_key"):
     """Return what a counter of a call has used and holds."""
-    every = (*counted(call, lambda _: None).counters, *(one for each in call.group.deployments for one in each.counters))
+    every = (
+        *counted(call, lambda _: None).counters,
+        *(one for each in call.group.deployments for one in each.counters),
+    )
     (found,) = [one for one in every if one.unit == unit and one.subject.scope == scope]
     return kept.view(found)[:2]
 
@@ -116,7 +134,9 @@ async def test_the_error_of_the_last_attempt_is_the_calls_and_all_of_them_are_on
 
 @pytest.mark.parametrize("kind", ["tokens", "inputTokens"])
 def test_tokens_from_a_providers_cache_are_not_what_a_rate_is_for(kept, kind):
-    snapshot = snapshot_of(document("RateLimit", type=kind, rates=[{"limit": 1_000, "window": "1m"}]), models={"a": priced()})
+    snapshot = snapshot_of(
+        document("RateLimit", type=kind, rates=[{"limit": 1_000, "window": "1m"}]), models={"a": priced()}
+    )
     call = calling(1, snapshot, limited(max_budget=1))
     assert attempt(kept.ledger, call) is None
     settle(kept.ledger, call, 10, 5, cached_input=8)
