@@ -39,10 +39,24 @@ class Wanted:
     """What one attempt of a call wants: `output` tokens of `choices` answers together, of which money is held for `held`.
 
     `asked` is the client's own limit for a choice; `known` whether anybody knows the most that an answer may have. `estimate`
-    is the input as estimated, `input` the most to expect of it.
+    is the input as estimated, `input` the most to expect of it; `guessed` whether the provider may count otherwise. `unsure`
+    whether only the answer tells what the call costs: budgets count it, though nothing is known to be held.
     """
 
-    __slots__ = ("asked", "choices", "estimate", "held", "input", "known", "output", "price", "stream", "usual")
+    __slots__ = (
+        "asked",
+        "choices",
+        "estimate",
+        "guessed",
+        "held",
+        "input",
+        "known",
+        "output",
+        "price",
+        "stream",
+        "unsure",
+        "usual",
+    )
 
     def __init__(self, input_bound: int, estimate: int, price: Price | None) -> None:
         self.input = input_bound
@@ -54,7 +68,7 @@ class Wanted:
         self.choices = 1
         self.asked: int | None = None
         self.known = True
-        self.stream = False
+        self.stream = self.guessed = self.unsure = False
 
     @property
     def floor(self) -> int:
@@ -75,7 +89,14 @@ class Wanted:
         """Return what to hold of each unit; a `request` counts once for a call."""
         output = min(self.held, self.usual)
         cost = self.cost(self.held)
-        return [cost or None, 1 if request else None, self.input + output, self.input, output, 1]
+        return [
+            cost or (0 if self.unsure else None),
+            1 if request else None,
+            self.input + output,
+            self.input,
+            output,
+            1,
+        ]
 
     def shorten(self, refused: Refused) -> bool:
         """Make the answer as short as what remains of a budget asks for; False when that is too short."""
@@ -84,7 +105,8 @@ class Wanted:
             return False
         remaining = counter.limit - refused.used - refused.held
         fits = self._affordable(remaining)
-        held = min(self.usual, fits, self.held - 1) // self.choices * self.choices
+        # What answers usually take may be less than is worth asking for.
+        held = min(max(self.usual, self.floor), fits, self.held - 1) // self.choices * self.choices
         if held < self.floor or not held:
             return False
         self.held = held
@@ -112,6 +134,7 @@ def wanted(call: Call, deployment: Deployment, learned: Learned) -> Wanted:
     exact = deployment.endpoint.input_tokens(call)
     estimate = tokens.count(call.members, deployment.family) if exact is None else exact
     found = Wanted(estimate if exact is not None else learned.bound(deployment.model, estimate), estimate, price)
+    found.guessed = exact is None
     if operation in WRITES:
         _answer(found, call, deployment, learned)
     return found
@@ -122,7 +145,9 @@ def _measured(call: Call, price: Price | None) -> Wanted:
     assert call.route.measure is not None  # noqa: S101 - asked by the caller
     usage = call.route.measure(call, None)
     cost = price.cost(usage) if price is not None and usage is not None else 0
-    return Fixed(cost, usage.input if usage is not None else 0)
+    found = Fixed(cost, usage.input if usage is not None else 0)
+    found.unsure = price is not None and any(price.prices.values())
+    return found
 
 
 class Fixed(Wanted):
@@ -147,6 +172,8 @@ def passed(call: Call, price: Price | None, held: bytes | None, learned: Learned
     limit = _length(held) if held and len(held) <= READ else None
     most = price.max_output_tokens if price is not None else None
     if price is None or not call.model:
+        # An answer may name the model that the request did not.
+        found.unsure = not call.model
         return found
     found.output = found.held = limit if limit is not None else most or UNKNOWN
     found.usual = min(found.held, learned.output(call.model))

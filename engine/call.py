@@ -222,18 +222,18 @@ class Account:
 
     `hold` is what its last attempt was granted, `open` until that is settled or given back, `wanted` what it was granted for
     where anything of it is counted; `shortest` the output limit that the upstream is sent instead of the client's, for what
-    remains pays for no more. `counted` once an attempt has counted as a request, `settled` once one has been settled, `written`
-    once the spend row is; `held` says in which counters, `until` to when it counts there, `row` is the spend row as far as
-    it is known.
+    remains pays for no more. `counted` is the attempt that counted as the request, `written` is set once the spend row is;
+    `held` says in which counters, `until` to when it counts there, `row` is the spend row as far as it is known.
     """
 
     __slots__ = (
-        "answer_id", "counted", "end_user", "held", "hold", "open", "row", "settled", "shortest", "until", "wanted", "written",
+        "answer_id", "counted", "end_user", "held", "hold", "open", "row", "shortest", "until", "wanted", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.hold: Hold | None = None
-        self.open = self.counted = self.settled = self.written = False
+        self.open = self.written = False
+        self.counted = 0
         self.wanted: Wanted | None = None
         self.held: Counted | None = None
         self.until: Sequence[int] = ()

@@ -44,6 +44,7 @@ class Gathering:
         else:
             self._counts.pop(record.counter, None)
             self._resets[record.counter] = None
+            self._forget(record.counter)
 
     def estimate(self, payload: bytes) -> None:
         """End a hold of which nothing more will be heard: what it held counts as used, and its row says so."""
@@ -81,6 +82,17 @@ class Gathering:
         if before is None and pair not in self.closed:
             before = self._known.get(pair)
         self.opened[pair] = payload if before is None else grown(before, payload)
+
+    def _forget(self, counter: bytes) -> None:
+        """Take a counter that began anew out of the holds that are open: they are part of what it was before."""
+        known = {pair: record for pair, record in self._known.items() if pair not in self.closed}
+        for pair, record in {**known, **self.opened}.items():
+            if counter not in record:
+                continue
+            held = decode(record)
+            assert isinstance(held, Held)  # noqa: S101 - no other is open
+            held.parts = [part for part in held.parts if part[0] != counter]
+            self.opened[pair] = encode(held)
 
     def _close(self, pair: Pair) -> None:
         self.opened.pop(pair, None)

@@ -55,6 +55,8 @@ class Ledger:
         self._clock = clock
         self._books = books or Books()
         self._open: dict[HoldId, Hold] = {}
+        self._anew: dict[HoldId, dict[bytes, int]] = {}
+        """Of open holds, how many claims on counters were taken before these began anew."""
         self._spent: dict[str, int] = {}
         self._turn = 0
 
@@ -101,7 +103,8 @@ class Ledger:
 
     def _granted(self, call: Call, hold: Hold, need: Wanted | None) -> None:
         account = call.account
-        account.hold, account.wanted, account.open, account.counted = hold, need, True, True
+        account.hold, account.wanted, account.open = hold, need, True
+        account.counted = account.counted or hold.id.attempt
         self._open[hold.id] = hold
         if call.decision is not None and call.counters:
             _advise(call, call.decision, hold)
@@ -152,7 +155,7 @@ class Ledger:
         hold, held = account.hold, account.held
         if hold is None or held is None or not account.open:
             return
-        account.open, account.settled = False, True
+        account.open = False
         self._open.pop(hold.id, None)
         used, until = _used(usage), account.until
         actual = held.used(used)
@@ -161,7 +164,12 @@ class Ledger:
             self.overruns[unit] = self.overruns.get(unit, 0) + overrun.amount
         if usage is not None:
             self._account(call, usage)
+        anew = self._anew.pop(hold.id, None) if self._anew else None
+        if anew is not None:
+            until = _since(hold.claims, until, anew)
         charged = parts(hold.claims, until, spread(hold.claims, actual)[0]) if hold.slices else held.parts(until, used)
+        if anew is not None:
+            charged = [one for one in charged if one[1]]
         self._books.settled(call, hold, charged, self._duration(call), final=final)
         account.written = account.written or final
         if held.warns:
@@ -184,15 +192,20 @@ class Ledger:
         hold = account.hold
         if hold is None or not account.open:
             return
-        # An attempt before it that was sent has counted, and still does.
-        account.open, account.counted = False, account.settled
+        account.open = False
+        if account.counted == hold.id.attempt:
+            account.counted = 0
         self._open.pop(hold.id, None)
+        self._anew.pop(hold.id, None)
         self.counters.release(hold)
         self._books.released(hold)
 
     async def reset(self, counter: Counter) -> None:
-        """Start a counter anew."""
+        """Start a counter anew; what was held by then settles in what it was before."""
         await self.counters.reset(counter)
+        for hold in self._open.values():
+            if any(one.id == counter.id for one, _ in hold.claims):
+                self._anew.setdefault(hold.id, {})[counter.id] = len(hold.claims)
         self._books.reset(counter.id)
 
     def spent(self, key_hash: str) -> int:
@@ -228,7 +241,7 @@ class Ledger:
         if self._turn % SAMPLED and self.learned.knows(deployment.model, key):
             return
         self.learned.answered(deployment.model, key, usage.output)
-        if need.input != need.estimate:
+        if need.guessed:
             self.learned.counted(deployment.model, need.estimate, usage.input)
 
     def _warn(self, call: Call, hold: Hold) -> None:
@@ -249,6 +262,14 @@ def _parts(claims: Sequence[Claim], until: Sequence[int]) -> list[Part]:
         (counter.id, end, amount)
         for (counter, amount), end in zip(claims, until, strict=True)
         if counter.algorithm is not LEASE
+    ]
+
+
+def _since(claims: Sequence[Claim], until: Sequence[int], anew: dict[bytes, int]) -> list[int]:
+    """Return to when claims count: those taken before their counter began anew count no more, 0."""
+    return [
+        0 if at < anew.get(counter.id, 0) else end
+        for at, ((counter, _), end) in enumerate(zip(claims, until, strict=True))
     ]
 
 

@@ -153,6 +153,7 @@ class Crossing:
             # What the answer decides is not known before it is there: such a call is admitted, and settles what it costs.
             asks = any(ref[0] == "response" for ref in passing.cost.program.refs)
             need = Fixed(0 if asks else cost_of(passing.cost, call, None, None) or 0)
+            need.unsure = asks
         elif every.measured:
             price = passer.prices.find(call.model, passing.deployment.provider) if call.model else None
             need = passed(call, price, self._held, passer.ledger.learned)

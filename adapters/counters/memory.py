@@ -283,12 +283,12 @@ class Memory:
         """Add what a counter had before this process, as far as it still counts."""
         shift = 0 if counter.algorithm in (CALENDAR, Algorithm.TOTAL) else self._skew
         amounts = [(min(until - shift, NEVER), amount) for until, amount in self._before.pop(counter.id)]
-        still = [(until, amount) for until, amount in amounts if until > now]
+        still = [(until, amount) for until, amount in amounts if until > now and amount]
         if not still:
             return
         if counter.algorithm in (CALENDAR, FIXED):
-            # A window goes on to its own end, whatever the rule says of one that begins now.
-            tally.end = still[0][0]
+            # A window goes on to its own end, whatever the rule says of one that begins now: of several, to the last.
+            tally.end = still[-1][0]
         elif isinstance(tally, Bucket):
             tally.limit = counter.limit
         tally.recall(still)

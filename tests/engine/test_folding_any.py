@@ -97,6 +97,10 @@ class Model:
         if step.what == "reset":
             for key in [key for key in self.used if key[0] == step.counter]:
                 del self.used[key]
+            self.held = {
+                pair: ([part for part in parts if part[0] != step.counter], name, spend)
+                for pair, (parts, name, spend) in self.held.items()
+            }
             return encode(Reset(step.counter))
         if pair in self.ended:
             return None
