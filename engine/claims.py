@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from engine.windows import NEVER, Algorithm, Window
 
@@ -119,17 +119,26 @@ class Hold:
     `estimated` once its lease ran out: it counts as used in full until its settle arrives.
     """
 
-    __slots__ = ("candidate", "claims", "estimated", "id", "slices")
+    __slots__ = ("_claims", "candidate", "estimated", "id", "slices")
 
     def __init__(self, hold_id: HoldId, claims: Sequence[Claim], candidate: int = 0) -> None:
         self.id = hold_id
-        self.claims = [*claims]
+        self._claims: list[Claim] | None = [*claims]
         self.candidate = candidate
         self.estimated = False
         self.slices = 0
 
     def __repr__(self) -> str:
         return f"<Hold {self.id.call}/{self.id.attempt} claims={len(self.claims)}>"
+
+    @property
+    def claims(self) -> list[Claim]:
+        """What is held, of which counters."""
+        return self._claims or []
+
+    @claims.setter
+    def claims(self, claims: list[Claim]) -> None:
+        self._claims = claims
 
     def left(self) -> Sequence[int]:
         """Return what is left under the limit of each claim's counter, less than 0 where a settle went beyond it."""
@@ -201,6 +210,15 @@ class Counters(Protocol):
         A counter is claimed once at most by the caller and a candidate together. If no candidate fits, the refusal is
         that with the earliest reset. Without candidates the caller's claims are all there is.
         """
+
+    def lot(self, counters: Sequence[Counter]) -> Any:
+        """Prepare counters that are claimed together over and over; None where nothing is gained by it."""
+
+    def grant(self, hold: HoldId, lot: Any, amounts: Sequence[int]) -> Hold | None:
+        """Grant amounts of a lot at once, plain and never waiting; None where that is for `reserve` to decide."""
+
+    def spend(self, hold: Hold, amounts: Sequence[int]) -> Sequence[Overrun]:
+        """Settle, as `settle` does, by the amounts used in the order of the hold's claims, none of them below 0."""
 
     async def extend(self, hold: Hold, number: int, claims: Sequence[Claim]) -> Refused | None:
         """Hold more against the limits that the claims bring: slice `number`, counted from 1; None if granted.

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from engine.activation import client_tags
 from engine.allowances import NOTHING, Allowance, counter
@@ -30,6 +31,17 @@ _REQUESTS, _USD = PLACES[Unit.REQUESTS], PLACES[Unit.USD]
 _claim = partial(tuple.__new__, Claim)
 
 
+UNKNOWN = object()
+"""Said of a lot before the counters' place has been asked."""
+
+
+def _picker(places: Sequence[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Return what picks entries, as a tuple."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda entries: tuple(entries[place] for place in places)
+
+
 class Customer(NamedTuple):
     """An end user: whether it may call, and how much it may use."""
 
@@ -49,7 +61,8 @@ class Counted:
     """
 
     __slots__ = (
-        "_beside", "_budgets", "_heads", "_ids", "_kept", "_parts", "_places", "_told", "by_output", "counters", "measured", "own", "warns",
+        "_beside", "_budgets", "_heads", "_ids", "_kept", "_parts", "_pick", "_told", "by_output", "counters", "lot", "measured", "own",
+        "warns",
     )  # fmt: skip
 
     def __init__(self, counters: tuple[Counter, ...], own: int | None = None) -> None:
@@ -59,7 +72,9 @@ class Counted:
         self.measured = not units.isdisjoint(MEASURED)
         self.by_output = not units.isdisjoint(OF_OUTPUT)
         self.warns = any(one.soft is not None for one in counters)
-        self._places = tuple(one.place for one in counters)
+        self._pick = _picker([one.place for one in counters])
+        self.lot: Any = UNKNOWN
+        """The counters as they are prepared where they live; None where that gains nothing."""
         self._ids = tuple(one.id for one in counters)
         lease = any(one.algorithm is Algorithm.LEASE for one in counters)
         self._kept = (
@@ -108,17 +123,25 @@ class Counted:
             found = self._parts[key] = Counted(tuple(one for _, one in kept), own)
         return found
 
-    def claims(self, amounts: Amounts) -> list[Claim]:
+    def amounts(self, by_unit: Amounts) -> Sequence[int]:
+        """Return amounts in the order of the counters; where a request is not counted again, deployments count it."""
+        if by_unit[_REQUESTS] is None:
+            by_unit = by_unit.copy()
+            by_unit[_REQUESTS] = 1
+        picked: Sequence[int] = self._pick(by_unit)
+        return picked
+
+    def claims(self, amounts: Sequence[int]) -> list[Claim]:
         """Return what is claimed of each."""
-        return list(map(_claim, zip(self.counters, [amounts[place] or 1 for place in self._places], strict=True)))
+        return list(map(_claim, zip(self.counters, amounts, strict=True)))
 
     def used(self, amounts: Sequence[int]) -> dict[bytes, int]:
         """Return what was used of each, by id."""
-        return dict(zip(self._ids, [amounts[place] for place in self._places], strict=True))
+        return dict(zip(self._ids, amounts, strict=True))
 
     def parts(self, until: Sequence[int], amounts: Sequence[int]) -> list[Part]:
-        """Return what outlives the process of amounts by unit: nothing of what counts only while it runs."""
-        found = list(zip(self._ids, until, [amounts[place] for place in self._places], strict=True))
+        """Return what outlives the process of amounts: nothing of what counts only while it runs."""
+        found = list(zip(self._ids, until, amounts, strict=True))
         return found if self._kept is None else [found[at] for at in self._kept]
 
     def lines(self, hold: Hold) -> bytes:

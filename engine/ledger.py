@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from engine.amounts import Wanted, unmeasured, wanted
+from engine.amounts import Amounts, Wanted, unmeasured, wanted
 from engine.books import Books, parts
 from engine.call import Call, Caller, Usage
 from engine.claims import Claim, Counter, Counters, Hold, HoldId, Refused, Unit, spread
 from engine.contracts import Clock
-from engine.counting import Counted, Customers, counted
+from engine.counting import UNKNOWN, Counted, Customers, counted
 from engine.decision import Decision, Outcome
 from engine.learning import Learned
 from engine.posting import Part
@@ -90,10 +90,17 @@ class Ledger:
             request = not account.counted
             amounts = need.amounts(request=request) if need is not None else unmeasured(request=request)
             held = every.of(amounts)
-            answer = await self.counters.reserve(hold_id, held.claims(amounts), ())
+            asked = held.amounts(amounts)
+            if held.lot is UNKNOWN:
+                held.lot = self.counters.lot(held.counters)
+            answer: Hold | Refused | None = None
+            if held.lot is not None:
+                answer = self.counters.grant(hold_id, held.lot, asked)
+            if answer is None:
+                answer = await self.counters.reserve(hold_id, held.claims(asked), ())
             if isinstance(answer, Hold):
                 account.held = held
-                self._granted(call, answer, need)
+                self._granted(call, answer, need, asked)
                 return None
             refused = answer
             if need is None or not need.shorten(refused):
@@ -101,8 +108,9 @@ class Ledger:
             account.shortest = need.limit
         return refused
 
-    def _granted(self, call: Call, hold: Hold, need: Wanted | None) -> None:
+    def _granted(self, call: Call, hold: Hold, need: Wanted | None, amounts: Sequence[int]) -> None:
         account = call.account
+        assert account.held is not None  # noqa: S101 - set by the caller
         account.hold, account.wanted, account.open = hold, need, True
         account.counted = account.counted or hold.id.attempt
         self._open[hold.id] = hold
@@ -111,7 +119,7 @@ class Ledger:
         if need is not None and not need.known and account.shortest is None and not need.stream and _scarce(hold):
             account.shortest = need.limit
         account.until = hold.until()
-        failed = self._books.held(call, hold, _parts(hold.claims, account.until))
+        failed = self._books.held(call, hold, account.held.parts(account.until, amounts))
         if failed is not None:
             self.release(call)
             raise failed
@@ -157,9 +165,11 @@ class Ledger:
             return
         account.open = False
         self._open.pop(hold.id, None)
-        used, until = _used(usage), account.until
-        actual = held.used(used)
-        for overrun in self.counters.settle(hold, actual):
+        used, until = held.amounts(_used(usage)), account.until
+        # A hold that has grown has several claims of one counter: what was used is divided among them.
+        divided = spread(hold.claims, held.used(used))[0] if hold.slices else used
+        settled = self.counters.settle(hold, held.used(used)) if hold.slices else self.counters.spend(hold, used)
+        for overrun in settled:
             unit = overrun.counter.unit
             self.overruns[unit] = self.overruns.get(unit, 0) + overrun.amount
         if usage is not None:
@@ -167,7 +177,7 @@ class Ledger:
         anew = self._anew.pop(hold.id, None) if self._anew else None
         if anew is not None:
             until = _since(hold.claims, until, anew)
-        charged = parts(hold.claims, until, spread(hold.claims, actual)[0]) if hold.slices else held.parts(until, used)
+        charged = parts(hold.claims, until, divided) if hold.slices else held.parts(until, used)
         if anew is not None:
             charged = [one for one in charged if one[1]]
         self._books.settled(call, hold, charged, self._duration(call), final=final)
@@ -302,7 +312,7 @@ def _advise(call: Call, decision: Decision, hold: Hold) -> None:
             log.warning("policy", finding=counter.name, call=call.id)
 
 
-def _used(usage: Usage | None) -> list[int]:
+def _used(usage: Usage | None) -> Amounts:
     """Return what a call used of each unit, by place."""
     if usage is None:
         return [0, 1, 0, 0, 0, 0]

@@ -16,15 +16,16 @@ BUCKETS = 60
 
 
 class Tally:
-    """Use in one window: what was settled in it and what is held, until `end`."""
+    """Use in one window: what was settled in it and what is held, until `end`; `live` while it is its counter's present one."""
 
-    __slots__ = ("algorithm", "end", "held", "used")
+    __slots__ = ("algorithm", "end", "held", "live", "used")
 
     def __init__(self, algorithm: Algorithm, end: int = NEVER, used: int = 0) -> None:
         self.algorithm = algorithm
         self.end = end
         self.used = used
         self.held = 0
+        self.live = True
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} used={self.used} held={self.held}>"

@@ -166,7 +166,7 @@ def test_what_costs_nobody_knows_what_before_its_answer_is_charged_all_the_same(
         call.usage.cost = 300
         kept.ledger.settle(call, call.usage)
     assert count(kept, call) == (600, 0)
-    assert kept.ledger.overruns == {"usd": 598}
+    assert kept.ledger.overruns == {"usd": 600}
 
 
 def test_an_end_user_that_is_blocked_may_not_call_and_holds_nothing(kept):

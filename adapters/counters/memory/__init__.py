@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from adapters.counters.memory.grants import CALENDAR, FIXED, ONE_PLACE, Grant, Lot
 from engine.claims import spread
 from engine.contracts import Claim, Clock, Count, Counter, Hold, HoldId, Overrun, Refused
 from engine.tallies import Bucket, Sliding, Tally
@@ -22,35 +23,6 @@ ESTIMATED = 100_000
 """Holds that ran out and whose late settle is still expected; beyond, the oldest estimates stand."""
 LOOKED_AT = 1_000
 """Counters that one sweep looks at to forget them."""
-CALENDAR, ONE_PLACE = Algorithm.CALENDAR, Algorithm.LEASE
-FIXED = Algorithm.FIXED
-
-
-class Grant(Hold):
-    """A hold with the parts of tallies that its claims are in, and the instant its lease runs out.
-
-    `taken` is when it was granted, `skew` how far Unix time was ahead of the clock that never goes back.
-    """
-
-    __slots__ = ("expires", "parts", "skew", "taken")
-
-    def __init__(self, hold_id: HoldId, claims: Sequence[Claim], parts: list[Tally], expires: int) -> None:
-        super().__init__(hold_id, claims)
-        self.parts = parts
-        self.expires = expires
-        self.skew = self.taken = 0
-
-    def left(self) -> Sequence[int]:
-        """Return what is left under the limit of each claim's counter now."""
-        return [counter.limit - part.total() for (counter, _), part in zip(self.claims, self.parts, strict=True)]
-
-    def until(self) -> Sequence[int]:
-        """Return the Unix nanoseconds from which on each claim no longer counts."""
-        taken, skew = self.taken, self.skew
-        return [
-            part.end if part.algorithm <= ONE_PLACE and part.algorithm is not FIXED else part.until(taken) + skew
-            for part in self.parts
-        ]
 
 
 class Memory:
@@ -103,12 +75,52 @@ class Memory:
             refused = self._take(claims, parts, now)
             if refused is None:
                 grant = Grant(hold, caller, parts, now + self._lease)
-                grant.claims += claims
+                grant.claims = [*caller, *claims]
                 grant.candidate = index
                 return self._granted(grant)
             refusals.append(refused)
         _undo(caller, parts)
         return min(refusals, key=lambda one: NEVER if one.reset_at is None else one.reset_at)
+
+    def lot(self, counters: Sequence[Counter]) -> Lot | None:
+        """Prepare counters that are claimed together over and over; None where one of them counts in several places."""
+        return Lot(counters) if all(one.algorithm <= ONE_PLACE for one in counters) else None
+
+    def grant(self, hold: HoldId, lot: Lot, amounts: Sequence[int]) -> Hold | None:
+        """Grant amounts of a lot at once; None where `reserve` must say why not, or open a window first."""
+        now = int(self._clock.monotonic() * MICROS) * 1_000
+        if now >= self._due:
+            self._expire(now)
+        wall = int(self._clock.time() * MICROS) * 1_000 if lot.calendar else 0
+        tallies = lot.tallies
+        if tallies is None or now >= lot.ends or wall >= lot.ends_wall:
+            if not lot.find(self._tallies, now, wall, self._skew):
+                return None
+            tallies = lot.tallies or []
+        for tally, limit, amount in zip(tallies, lot.limits, amounts, strict=True):
+            if tally.used + tally.held + amount > limit or not tally.live:
+                lot.tallies = None
+                return None
+        if not lot.begun() or hold in self._open or hold in self._estimated:
+            lot.tallies = None
+            return None
+        for tally, amount in zip(tallies, amounts, strict=True):
+            tally.held += amount
+        return self._granted(Grant(hold, None, tallies, now + self._lease, lot, amounts))
+
+    def spend(self, hold: Hold, amounts: Sequence[int]) -> Sequence[Overrun]:
+        """Settle a hold by the amounts used, in the order of its claims, none of them below 0."""
+        grant = self._open.get(hold.id)
+        if grant is None or grant.lot is None or grant.slices:
+            return self.settle(hold, {one.id: amount for (one, _), amount in zip(hold.claims, amounts, strict=True)})
+        del self._open[hold.id]
+        overruns: Sequence[Overrun] = ()
+        for tally, held, used in zip(grant.parts, grant.amounts, amounts, strict=True):
+            tally.held -= held
+            tally.used += used
+            if used > held:
+                overruns = grant.lot.overruns(grant.amounts, amounts)
+        return overruns
 
     async def extend(self, hold: Hold, number: int, claims: Sequence[Claim]) -> Refused | None:
         """Hold more against the limits that the claims bring; what is held already counts in full."""
@@ -123,8 +135,8 @@ class Memory:
         parts: list[Tally] = []
         refused = self._take(claims, parts, now)
         if refused is None:
-            grant.claims += claims
-            grant.parts += parts
+            grant.claims = [*grant.claims, *claims]
+            grant.parts = [*grant.parts, *parts]
             grant.slices = number
         return refused
 
@@ -187,6 +199,7 @@ class Memory:
                 break
             tally = self._tallies.get(key)
             if tally is not None and tally.idle(wall if tally.algorithm is CALENDAR else now):
+                tally.live = False
                 del self._tallies[key]
         expired, self._expired = self._expired, []
         return expired
@@ -212,7 +225,9 @@ class Memory:
     async def reset(self, counter: Counter) -> None:
         """Start a counter anew; holds settle where they were taken."""
         if counter.algorithm is not ONE_PLACE:
-            self._tallies.pop(counter.id, None)
+            tally = self._tallies.pop(counter.id, None)
+            if tally is not None:
+                tally.live = False
             self._before.pop(counter.id, None)
 
     def _granted(self, grant: Grant) -> Hold:
@@ -240,7 +255,8 @@ class Memory:
                 tally = self._tally(counter, now)
             elif algorithm is FIXED and not tally.used and not tally.held:
                 # A window begins with the first call that counts: not with one refused or given back.
-                tally.end = counter.window.span(now).end
+                tally.live = False
+                tally = self._tallies[counter.id] = Tally(FIXED, counter.window.span(now).end)
             if algorithm <= ONE_PLACE:
                 if tally.used + tally.held + amount <= counter.limit:
                     tally.held += amount
@@ -274,6 +290,8 @@ class Memory:
         else:
             after = before.end if before is not None and before.end <= now else None
             tally = Tally(algorithm, window.span(now, after).end, carried)
+        if before is not None:
+            before.live = False
         self._tallies[counter.id] = tally
         if counter.id in self._before:
             self._recall(counter, tally, now)
