@@ -110,7 +110,7 @@ class Ledger:
         account.until = hold.until()
         failed = self._books.held(call, hold, _parts(hold.claims, account.until))
         if failed is not None:
-            self.release(call)
+            self.release(call, recorded=False)
             raise failed
 
     async def extend(self, call: Call, output: int) -> str | None:
@@ -178,8 +178,8 @@ class Ledger:
             self._books.settled(call, None, [], self._duration(call), final=True)
             call.account.written = True
 
-    def release(self, call: Call) -> None:
-        """Give back what an attempt held that put no byte on the wire."""
+    def release(self, call: Call, *, recorded: bool = True) -> None:
+        """Give back what an attempt held that put no byte on the wire; of one that is not `recorded` nothing is written."""
         account = call.account
         hold = account.hold
         if hold is None or not account.open:
@@ -188,7 +188,8 @@ class Ledger:
         account.open, account.counted = False, account.settled
         self._open.pop(hold.id, None)
         self.counters.release(hold)
-        self._books.released(hold)
+        if recorded:
+            self._books.released(hold)
 
     async def reset(self, counter: Counter) -> None:
         """Start a counter anew."""

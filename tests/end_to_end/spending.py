@@ -32,7 +32,7 @@ CLIENTS = 4
 """Clients of each kind of call."""
 PAUSE = 0.04
 """Seconds between two calls of a client whose limit is near."""
-_WORDS = tuple(["hello", "brave", "new", "world", "how", "are", "you"])
+_WORDS = ("hello", "brave", "new", "world", "how", "are", "you")
 _ID = re.compile(rb'"id": ?"([^"]+)"')
 
 
