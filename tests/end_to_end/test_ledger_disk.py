@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import subprocess
@@ -47,7 +48,7 @@ class Mounted:
 
     def fill(self, running: Gateway) -> None:
         """Leave no block; what is left of the last one of a file is used up by calls of no budget."""
-        with (self._disk / "ballast").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        with (self._disk / "ballast").open("wb", buffering=0) as file, contextlib.suppress(OSError):
             while file.write(bytes(4096)):
                 pass
         assert running.process is not None
