@@ -305,6 +305,31 @@ def test_a_database_that_cannot_be_opened_keeps_a_gateway_from_starting_and_stay
     assert [nano(row["spend"]) for row in logged(again, api_key=KEY)] == [2 * (IN + OUT)]
 
 
+def test_a_database_that_goes_away_meanwhile_stops_no_call_and_has_them_all_once_it_is_back(tmp_path, start):
+    data = tmp_path / "data"
+    running = start(data)
+    assert running.chat("one two", key=KEY, max_tokens=16).status == 200
+    assert len(logged(running, api_key=KEY)) == 1
+    (data / "interlock.db").rename(tmp_path / "away")
+    for _ in range(3):
+        assert running.chat("one two", key=KEY, max_tokens=16).status == 200
+    assert eventually(lambda: running.get("/health/readiness", key=None).json()["db"] != "connected")
+    ready = running.get("/health/readiness", key=None)
+    assert (ready.status, ready.json()["journal"]) == (200, "healthy")
+    assert str(data / "interlock.db") in ready.json()["db"]
+    (tmp_path / "away").rename(data / "interlock.db")
+    assert eventually(lambda: running.get("/health/readiness", key=None).json()["db"] == "connected", 60)
+    assert [nano(row["spend"]) for row in logged(running, api_key=KEY)] == [2 * (IN + OUT)] * 4
+    (data / "interlock.db").rename(tmp_path / "away")
+    assert running.chat("one two", key=KEY, max_tokens=16).status == 200
+    assert running.chat("one two", key=KEY, max_tokens=16).status == 200
+    kill(running)
+    (tmp_path / "away").rename(data / "interlock.db")
+    again = start(data)
+    assert [row.spend for row in lines(data)] == [2 * (IN + OUT)] * 6
+    assert spent(again, KEY) == 12 * (IN + OUT)
+
+
 def newer(path: Path) -> None:
     """Let a program of a later version have had the database."""
     code = (

@@ -23,7 +23,7 @@ LONG = 500
 
 @pytest.fixture(scope="module")
 def wordy():
-    """An upstream that says as much as it likes."""
+    """Serve an upstream that says as much as it likes."""
 
     async def answer(exchange):
         asked = json.loads(exchange.body)
