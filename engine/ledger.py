@@ -121,7 +121,7 @@ class Ledger:
         account.until = hold.until()
         failed = self._books.held(call, hold, account.held.parts(account.until, amounts))
         if failed is not None:
-            self.release(call)
+            self.release(call, recorded=False)
             raise failed
 
     async def extend(self, call: Call, output: int) -> str | None:
@@ -196,8 +196,8 @@ class Ledger:
             self._books.settled(call, None, [], self._duration(call), final=True)
             call.account.written = True
 
-    def release(self, call: Call) -> None:
-        """Give back what an attempt held that put no byte on the wire."""
+    def release(self, call: Call, *, recorded: bool = True) -> None:
+        """Give back what an attempt held that put no byte on the wire; of one that is not `recorded` nothing is written."""
         account = call.account
         hold = account.hold
         if hold is None or not account.open:
@@ -208,7 +208,8 @@ class Ledger:
         self._open.pop(hold.id, None)
         self._anew.pop(hold.id, None)
         self.counters.release(hold)
-        self._books.released(hold)
+        if recorded:
+            self._books.released(hold)
 
     async def reset(self, counter: Counter) -> None:
         """Start a counter anew; what was held by then settles in what it was before."""

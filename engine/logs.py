@@ -1,6 +1,7 @@
 """Logging: lines for people on a terminal, JSON elsewhere. Never on the request path, never a secret or a prompt.
 
-A traceback shows where and what kind, not the exception's text: foreign exceptions quote the data they choked on.
+A traceback shows where and what kind, not the exception's text: foreign exceptions quote the data they choked on. A line
+that cannot be written, for the disk is full, is dropped: who logs that goes on.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import logging
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import orjson
 import structlog
@@ -31,10 +33,23 @@ def configure(*, as_json: bool, debug: bool = False) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Standard())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, handlers=[_Foreign()], force=True)
+
+
+class _Standard:
+    """Standard error, as far as it can be written."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 class _Foreign(logging.Handler):

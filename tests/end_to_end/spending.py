@@ -1,7 +1,8 @@
 """A house that spends: priced models, keys with budgets, policies; and clients that keep what they were answered.
 
-Three keys: `RICH` has a budget that is never reached, `POOR` is under a policy's budget that is, `RATED` under a rate
-limit that is. Every client asks, keeps what it was answered, and asks again until the connection breaks.
+Four keys: `RICH` and `MADE`, which is to be made over HTTP, have budgets that are never reached, `POOR` is under a policy's
+budget that is, `RATED` under a rate limit that is. Every client asks, keeps what it was answered, and asks again until the
+connection breaks.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import itertools
 import json
 import random
 import re
+import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,18 +23,20 @@ import yaml
 from tests.end_to_end.books import cost_of
 from tests.running import MASTER, Exchange, Gateway
 
-RICH, POOR, RATED = (f"sk-{name}-0123456789abcdef" for name in ("rich", "poor", "rated"))
+RICH, POOR, RATED, MADE = (f"sk-{name}-0123456789abcdef" for name in ("rich", "poor", "rated", "made"))
 BUDGET = 1_000_000
 """USD that `RICH` and `RATED` may spend."""
 IN, OUT, LAB = 1_000_000, 2_000_000, 10_000_000
 """Nano-dollars of a word asked, a word answered, and a request that goes on as it came."""
+LEFT = 499
+"""The status of a call whose client left."""
 UNKNOWN = 4_096
 """Words that are held for an answer of which nobody knows the most."""
 CLIENTS = 4
 """Clients of each kind of call."""
 PAUSE = 0.04
 """Seconds between two calls of a client whose limit is near."""
-_WORDS = tuple(["hello", "brave", "new", "world", "how", "are", "you"])
+_WORDS = ("hello", "brave", "new", "world", "how", "are", "you")
 _ID = re.compile(rb'"id": ?"([^"]+)"')
 
 
@@ -55,6 +59,8 @@ def config(limit: float, calls: int, upstream: int) -> tuple[dict[str, Any], lis
     models = [
         {"model_name": "echo", "litellm_params": {"model": "echo/echo", "echo_delay_ms": 3, **price}},
         {"model_name": "slow", "litellm_params": {"model": "echo/echo", "echo_frame_delay_ms": 2, **price}},
+        {"model_name": "pair", "litellm_params": {"model": "echo/bad", "echo_status": 500, "weight": 1, **price}},
+        {"model_name": "pair", "litellm_params": {"model": "echo/good", "echo_delay_ms": 3, "weight": 0, **price}},
     ]
     keys = [{"api_key": RICH, "max_budget": BUDGET}, {"api_key": POOR}, {"api_key": RATED, "max_budget": BUDGET}]
     aliases = ["rich", "poor", "rated"]
@@ -74,13 +80,15 @@ def config(limit: float, calls: int, upstream: int) -> tuple[dict[str, Any], lis
     return whole, policies
 
 
-def house(folder: Path, name: str, settings: tuple[dict[str, Any], list[dict[str, Any]]]) -> Gateway:
+def house(
+    folder: Path, name: str, settings: tuple[dict[str, Any], list[dict[str, Any]]], *, wait: bool = True
+) -> Gateway:
     """Start a gateway of these settings on the data of `folder`."""
     whole, policies = settings
     (folder / "policies").mkdir(exist_ok=True)
     (folder / "policies" / "p.yaml").write_text(yaml.safe_dump_all(policies))
     options = ("--policies", str(folder / "policies"), "--data", str(folder / "data"))
-    return Gateway(folder / name, yaml.safe_dump(whole), options, {}).start()
+    return Gateway(folder / name, yaml.safe_dump(whole), options, {}).start(wait=wait)
 
 
 _numbers = itertools.count()
@@ -109,17 +117,27 @@ class Client:
             self.asked.append(found)
             if not found.status:
                 return
-            assert found.status in {200, 400, 429}, found
-            if found.status >= 400 or self._key != RICH:
+            assert found.status in {200, 400, 429, LEFT}, found
+            if found.status in {400, 429} or self._key in {POOR, RATED}:
                 # Limits are to be reached after some kills, not before the first.
                 await asyncio.sleep(PAUSE)
 
-    async def chat(self) -> Asked:
+    async def chat(self, model: str = "echo") -> Asked:
         """Ask for an answer in one piece."""
         text = _text(random.randint(1, 12))
         limit = random.randint(16, 40)
         most = len(text.split()) * IN + limit * OUT
-        return await self._ask("/v1/chat/completions", {**_chat("echo", text), "max_tokens": limit}, most)
+        return await self._ask("/v1/chat/completions", {**_chat(model, text), "max_tokens": limit}, most)
+
+    async def retried(self) -> Asked:
+        """Ask for an answer of which the first attempt fails."""
+        return await self.chat("pair")
+
+    async def leave(self) -> Asked:
+        """Ask for a long stream and leave in the midst of it; nobody knows what that costs."""
+        text = _text(random.randint(200, 600))
+        most = len(text.split()) * IN + UNKNOWN * OUT
+        return await self._ask("/v1/chat/completions", {**_chat("slow", text), "stream": True}, most, leave=True)
 
     async def stream(self) -> Asked:
         """Ask for a stream whose most is held at once."""
@@ -142,10 +160,14 @@ class Client:
         """Send a request that goes on as it came."""
         return await self._ask(random.choice(["/lab/json", "/lab/text"]), {"any": "thing"}, LAB)
 
-    async def _ask(self, path: str, body: dict[str, Any], most: int) -> Asked:
+    async def _ask(self, path: str, body: dict[str, Any], most: int, *, leave: bool = False) -> Asked:
         headers = {"authorization": f"Bearer {self._key}"}
         try:
             async with self._session.post(path, json=body, headers=headers) as answer:
+                if leave:
+                    await answer.content.read(random.randint(1, 40_000))
+                    answer.close()
+                    return Asked(self._key, most, LEFT)
                 text = await answer.read()
         except (aiohttp.ClientError, OSError):
             return Asked(self._key, most)
@@ -186,19 +208,21 @@ MIX = (
     (POOR, Client.chat),
     (POOR, Client.stream),
     (POOR, Client.embed),
-    (RATED, Client.chat),
+    (RATED, Client.retried),
+    (MADE, Client.chat),
+    (MADE, Client.leave),
 )
 
 
-async def spend(running: Gateway, seconds: float) -> list[Asked]:
-    """Let all clients ask for a while, then kill the gateway; return what they had asked."""
+async def spend(running: Gateway, seconds: float, number: int = signal.SIGKILL) -> list[Asked]:
+    """Let all clients ask for a while, then end the gateway by a signal; return what they had asked."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(running.url, connector=connector) as session:
         clients = [(Client(session, key), ask) for key, ask in MIX for _ in range(CLIENTS)]
         asking = asyncio.gather(*(client.run(ask) for client, ask in clients))
         await asyncio.sleep(seconds)
         assert running.process is not None
-        running.process.kill()
+        running.process.send_signal(number)
         await asking
     running.stop()
     return [one for client, _ in clients for one in client.asked]

@@ -23,7 +23,7 @@ from engine.outside import SystemClock
 from engine.posting import Held, Part, Settled, decode
 from engine.storing import Scope
 from tests.end_to_end.books import Line, counted, day_sums, lines, open_holds
-from tests.end_to_end.spending import POOR, config, house, lab, spend
+from tests.end_to_end.spending import BUDGET, MADE, POOR, config, house, lab, spend
 from tests.end_to_end.wires import threaded
 from tests.engine.building import REGISTRY
 from tests.running import Gateway
@@ -54,7 +54,10 @@ def stopped(tmp_path_factory) -> Stopped:
         upstream.handler = lab
         settings = config(LIMIT, CALLS, upstream.port)
         for number in range(2):
-            asyncio.run(spend(house(folder, f"run{number}", settings), 0.8 + number))
+            running = house(folder, f"run{number}", settings)
+            if not number:
+                assert running.post("/key/generate", {"key": MADE, "max_budget": BUDGET}).status == 200
+            asyncio.run(spend(running, 0.8 + number))
     (segment,) = [path for path in (folder / "data" / "journal").glob("*.journal") if path.stat().st_size > HEADER]
     data = segment.read_bytes()
     header = header_of(data, segment)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,12 +19,28 @@ import pytest
 
 from engine.digest import digest
 from tests.end_to_end.books import Line, cost_of, day_sums, left_of, lines, logged, nano, open_holds, spent
-from tests.end_to_end.spending import BUDGET, IN, LAB, OUT, POOR, RATED, RICH, Asked, config, house, lab, spend
+from tests.end_to_end.spending import (
+    BUDGET,
+    IN,
+    LAB,
+    LEFT,
+    MADE,
+    OUT,
+    POOR,
+    RATED,
+    RICH,
+    Asked,
+    config,
+    house,
+    lab,
+    spend,
+)
 from tests.end_to_end.wires import Wire, post, threaded
 from tests.running import Gateway
 
 LIMIT, CALLS = 2.5, 30
 """USD of the poor key and calls of the rated one, for each round."""
+KEYS = (RICH, POOR, RATED, MADE)
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 
 
@@ -39,7 +56,11 @@ def start(tmp_path) -> Iterator[Any]:
     """Start one gateway after another on the same data."""
     runs: list[Gateway] = []
 
-    async def one(settings: Any) -> Gateway:
+    async def one(settings: Any, *, killed_after: float | None = None) -> Gateway:
+        if killed_after is not None:
+            runs.append(house(tmp_path, f"run{len(runs)}", settings, wait=False))
+            await asyncio.sleep(killed_after)
+            runs[-1].stop(signal.SIGKILL)
         runs.append(await asyncio.to_thread(house, tmp_path, f"run{len(runs)}", settings))
         assert runs[-1].process is not None
         assert runs[-1].process.poll() is None, runs[-1].log
@@ -67,7 +88,7 @@ class Ledger:
                 assert one.request_id is not None
                 assert one.request_id not in self.answered
                 self.answered[one.request_id] = one
-            elif not one.status:
+            elif one.status in {0, LEFT}:
                 self.unanswered.append(one)
 
     def check(self) -> None:
@@ -94,12 +115,12 @@ class Ledger:
     def _others(self, rows: list[Line]) -> None:
         """Match the rows of calls that nobody was answered: no more of them than were asked, none above what it may cost."""
         self.estimated = sum(row.estimated for row in rows)
-        for key in (RICH, POOR, RATED):
+        for key in KEYS:
             mosts = sorted((one.most for one in self.unanswered if one.key == key), reverse=True)
             spends = sorted((row.spend for row in rows if row.api_key == digest(key)), reverse=True)
             assert len(spends) <= len(mosts)
             assert all(amount <= most for amount, most in zip(spends, mosts, strict=False))
-        assert {row.api_key for row in rows} <= {digest(key) for key in (RICH, POOR, RATED)}
+        assert {row.api_key for row in rows} <= {digest(key) for key in KEYS}
 
     def spent_by(self, key: str) -> int:
         return day_sums(self.data).get(digest(key), (0, 0))[1]
@@ -107,7 +128,8 @@ class Ledger:
 
 def agreed(running: Gateway, ledger: Ledger) -> None:
     """Check that counters have what the rows have, by calls that say what is left; take up these calls."""
-    for key, name, limit in ((RICH, "api_key", nano(BUDGET)), (POOR, "poor", ledger.limit)):
+    rich = "api_key", nano(BUDGET)
+    for key, name, limit in ((RICH, *rich), (MADE, *rich), (POOR, "poor", ledger.limit)):
         before = ledger.spent_by(key)
         assert spent(running, key) == before
         answer = running.post("/v1/embeddings", {"model": "echo", "input": "hello"}, key)
@@ -145,11 +167,13 @@ async def test_no_kill_loses_or_doubles_what_was_answered(start, tmp_path, upstr
     ledger = Ledger(tmp_path / "data", nano(limit), calls)
     refused: Counter[str] = Counter()
     running = await start(settings)
-    for _ in range(rounds):
+    assert running.post("/key/generate", {"key": MADE, "max_budget": BUDGET}).status == 200
+    for number in range(rounds):
         asked = await spend(running, random.uniform(0.1, 1.6))
-        refused.update({one.key for one in asked if one.status >= 400})
+        refused.update({one.key for one in asked if one.status in {400, 429}})
         ledger.add(asked)
-        running = await start(settings)
+        # Every second start is killed too, in the midst of taking up what was left.
+        running = await start(settings, killed_after=random.uniform(0.2, 0.8) if number % 2 else None)
         ledger.check()
         agreed(running, ledger)
         one = random.choice([*ledger.answered])
@@ -167,6 +191,23 @@ async def test_no_kill_loses_or_doubles_what_was_answered(start, tmp_path, upstr
         f"{rounds} kills: {len(ledger.answered)} calls answered, 0 lost, 0 doubled; {len(ledger.unanswered)} not answered, "
         f"{ledger.estimated} of them charged as held; poor {ledger.spent_by(POOR) / 1e9} of {limit} USD, rounds in which limits were reached: {refused[POOR]} and {refused[RATED]}"
     )
+
+
+async def test_a_stop_in_good_order_leaves_nothing_to_be_estimated(start, tmp_path, upstream):
+    settings = config(LIMIT, CALLS, upstream.port)
+    ledger = Ledger(tmp_path / "data", nano(LIMIT), CALLS)
+    running = await start(settings)
+    assert running.post("/key/generate", {"key": MADE, "max_budget": BUDGET}).status == 200
+    ledger.add(await spend(running, 0.7, signal.SIGTERM))
+    assert running.process.returncode == 0, running.log
+    ledger.check()
+    estimated = [row for row in lines(tmp_path / "data") if row.estimated]
+    assert {row.api_key for row in estimated} <= {digest(MADE)}, "only who left is charged by estimate"
+    again = await start(settings)
+    assert "calls that never ended" not in again.log
+    agreed(again, ledger)
+    assert again.stop() == 0
+    ledger.check()
 
 
 BEHIND = {
