@@ -30,6 +30,8 @@ LEAST = 16
 """Tokens of a choice below which no answer is made shorter."""
 SLICE = 256
 """Tokens that a stream holds at first."""
+ROUGH = 32 * 1024
+"""Bytes of a request up to which its size will do for the most tokens that it has."""
 LENGTHS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
@@ -98,6 +100,12 @@ class Wanted:
             1,
         ]
 
+    def asks(self, call: Call) -> int:
+        """Return the input as estimated, which is done only when it is asked for where the most was enough to know."""
+        if self.estimate < 0:
+            self.estimate = estimated(call, call.deployment) if call.deployment is not None else 0
+        return self.estimate
+
     def shorten(self, refused: Refused) -> bool:
         """Make the answer as short as what remains of a budget asks for; False when that is too short."""
         counter, _ = refused.claim
@@ -121,6 +129,11 @@ class Wanted:
         return least
 
 
+def estimated(call: Call, deployment: Deployment) -> int:
+    """Estimate the input tokens of a call."""
+    return tokens.count(call.members, deployment.family)
+
+
 def unmeasured(*, request: bool) -> Amounts:
     """Return what to hold of a call of which only counts matter."""
     return [None, 1 if request else None, 0, 0, 0, 1]
@@ -132,11 +145,27 @@ def wanted(call: Call, deployment: Deployment, learned: Learned) -> Wanted:
     if call.route.measure is not None:
         return _measured(call, price)
     exact = deployment.endpoint.input_tokens(call)
-    estimate = tokens.count(call.members, deployment.family) if exact is None else exact
+    estimate = estimated(call, deployment) if exact is None else exact
     found = Wanted(estimate if exact is not None else learned.bound(deployment.model, estimate), estimate, price)
     found.guessed = exact is None
     if operation in WRITES:
         _answer(found, call, deployment, learned)
+    return found
+
+
+def roughly(call: Call, deployment: Deployment) -> Wanted | None:
+    """Say what an attempt wants at the very most, at a fraction of the cost: a byte of the request is a token at most.
+
+    None where that would be too much to be of use. It is for limits of which there is plenty; near them, `wanted` counts.
+    """
+    if call.route.measure is not None or call.body_size > ROUGH:
+        return None
+    found = Wanted(call.body_size, -1, deployment.price)
+    found.guessed = True
+    if call.route.operation in WRITES:
+        _lengthen(found, call, deployment)
+        found.usual = found.held
+    found.known = True
     return found
 
 
@@ -208,6 +237,13 @@ def _length(body: bytes) -> int | None:
 
 
 def _answer(found: Wanted, call: Call, deployment: Deployment, learned: Learned) -> None:
+    _lengthen(found, call, deployment)
+    if not found.stream:
+        found.usual = learned.output(deployment.model, call.caller.key_hash if call.caller is not None else "")
+
+
+def _lengthen(found: Wanted, call: Call, deployment: Deployment) -> None:
+    """Set what the answer may have at most, and for streams what is held at first."""
     members = call.members
     found.stream = call.stream
     if "n" in members or "best_of" in members:
@@ -223,8 +259,6 @@ def _answer(found: Wanted, call: Call, deployment: Deployment, learned: Learned)
         found.asked = max(0, *limits)
     found.known = bool(limits) or most is not None
     one = min(found.asked if found.asked is not None else most or UNKNOWN, most or NANO)
-    key = call.caller.key_hash if call.caller is not None else ""
-    found.usual = learned.output(deployment.model, key)
     found.output = found.held = one * found.choices
     if call.stream:
         found.usual = found.held = min(found.output, max(SLICE, LEAST * found.choices))

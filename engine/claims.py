@@ -214,8 +214,11 @@ class Counters(Protocol):
     def lot(self, counters: Sequence[Counter]) -> Any:
         """Prepare counters that are claimed together over and over; None where nothing is gained by it."""
 
-    def grant(self, hold: HoldId, lot: Any, amounts: Sequence[int]) -> Hold | None:
-        """Grant amounts of a lot at once, plain and never waiting; None where that is for `reserve` to decide."""
+    def grant(self, hold: HoldId, lot: Any, amounts: Sequence[int], room: Sequence[int]) -> Hold | None:
+        """Grant amounts of a lot at once where there is `room` for as much, plain and never waiting.
+
+        None where there is not, or where that is for `reserve` to decide.
+        """
 
     def spend(self, hold: Hold, amounts: Sequence[int]) -> Sequence[Overrun]:
         """Settle, as `settle` does, by the amounts used in the order of the hold's claims, none of them below 0."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import itemgetter
+from operator import itemgetter, mul
 from typing import Any, NamedTuple
 
 from engine.activation import client_tags
@@ -25,6 +25,8 @@ KEPT = 256
 """Sets of counters that are kept for one caller, and of deployments' for one set."""
 MEASURED = frozenset({Unit.USD, Unit.TOKENS, Unit.INPUT_TOKENS, Unit.OUTPUT_TOKENS})
 """Units of which a call's amount must be found out."""
+PLENTY = 1_000
+"""How often a limit must have room for a call so that it need not be measured what the call may use."""
 OF_OUTPUT = MEASURED - {Unit.INPUT_TOKENS}
 """Units that output is counted in."""
 _REQUESTS, _USD = PLACES[Unit.REQUESTS], PLACES[Unit.USD]
@@ -61,7 +63,7 @@ class Counted:
     """
 
     __slots__ = (
-        "_beside", "_budgets", "_heads", "_ids", "_kept", "_parts", "_pick", "_told", "by_output", "counters", "lot", "measured", "own",
+        "_beside", "_budgets", "_heads", "_ids", "_kept", "_parts", "_pick", "_times", "_told", "by_output", "counters", "lot", "measured", "own",
         "warns",
     )  # fmt: skip
 
@@ -75,6 +77,7 @@ class Counted:
         self._pick = _picker([one.place for one in counters])
         self.lot: Any = UNKNOWN
         """The counters as they are prepared where they live; None where that gains nothing."""
+        self._times = tuple(PLENTY if one.unit in MEASURED else 1 for one in counters)
         self._ids = tuple(one.id for one in counters)
         lease = any(one.algorithm is Algorithm.LEASE for one in counters)
         self._kept = (
@@ -130,6 +133,10 @@ class Counted:
             by_unit[_REQUESTS] = 1
         picked: Sequence[int] = self._pick(by_unit)
         return picked
+
+    def room(self, amounts: Sequence[int]) -> Sequence[int]:
+        """Return how much room there must be for plenty: PLENTY times what is measured, as much as is asked of all else."""
+        return list(map(mul, amounts, self._times))
 
     def claims(self, amounts: Sequence[int]) -> list[Claim]:
         """Return what is claimed of each."""

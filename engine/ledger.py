@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from engine.amounts import Amounts, Wanted, unmeasured, wanted
+from engine.amounts import Amounts, Wanted, roughly, unmeasured, wanted
 from engine.books import Books, parts
 from engine.call import Call, Caller, Usage
 from engine.claims import Claim, Counter, Counters, Hold, HoldId, Refused, Unit, spread
@@ -75,7 +75,33 @@ class Ledger:
         """
         own = counted(call, self.customers)
         every = own.beside(deployment.counters)
+        if every.measured:
+            most = roughly(call, deployment)
+            if most is not None and self._plenty(call, every, most):
+                return None
         return await self.hold(call, every, wanted(call, deployment, self.learned) if every.measured else None)
+
+    def _plenty(self, call: Call, every: Counted, most: Wanted) -> bool:
+        """Hold the very most that a call may use, where each limit has room for a thousand times as much; tells whether it has.
+
+        So no call is refused for what another holds too much of, as long as no more than three thousand are open at once.
+        """
+        if self._books.available() is not None:
+            return False
+        amounts = most.amounts(request=not call.account.counted)
+        held = every.of(amounts)
+        asked = held.amounts(amounts)
+        hold = self._at_once(HoldId(call.id, call.attempt), held, asked, held.room(asked))
+        if hold is None:
+            return False
+        call.account.held, call.account.shortest = held, None
+        self._granted(call, hold, most, asked)
+        return True
+
+    def _at_once(self, hold_id: HoldId, held: Counted, amounts: Sequence[int], room: Sequence[int]) -> Hold | None:
+        if held.lot is UNKNOWN:
+            held.lot = self.counters.lot(held.counters)
+        return self.counters.grant(hold_id, held.lot, amounts, room) if held.lot is not None else None
 
     async def hold(self, call: Call, every: Counted, need: Wanted | None) -> Refused | None:
         """Hold what is needed of some counters; as `reserve`."""
@@ -91,11 +117,7 @@ class Ledger:
             amounts = need.amounts(request=request) if need is not None else unmeasured(request=request)
             held = every.of(amounts)
             asked = held.amounts(amounts)
-            if held.lot is UNKNOWN:
-                held.lot = self.counters.lot(held.counters)
-            answer: Hold | Refused | None = None
-            if held.lot is not None:
-                answer = self.counters.grant(hold_id, held.lot, asked)
+            answer: Hold | Refused | None = self._at_once(hold_id, held, asked, asked)
             if answer is None:
                 answer = await self.counters.reserve(hold_id, held.claims(asked), ())
             if isinstance(answer, Hold):
@@ -190,7 +212,7 @@ class Ledger:
         if call.account.open:
             usage = call.usage
             if usage is None and call.error is None and call.account.wanted is not None:
-                usage = call.usage = _left_behind(call.account.wanted)
+                usage = call.usage = _left_behind(call, call.account.wanted)
             self.settle(call, usage)
         elif call.account.counted and not call.account.written:
             self._books.settled(call, None, [], self._duration(call), final=True)
@@ -253,7 +275,7 @@ class Ledger:
             return
         self.learned.answered(deployment.model, key, usage.output)
         if need.guessed:
-            self.learned.counted(deployment.model, need.estimate, usage.input)
+            self.learned.counted(deployment.model, need.asks(call), usage.input)
 
     def _warn(self, call: Call, hold: Hold) -> None:
         """Say which soft limits this call has passed."""
@@ -293,9 +315,9 @@ def _more(hold: Hold, need: Wanted, output: int, fresh: Sequence[Counter]) -> li
     return [Claim(now.get(name, one), amounts[one.unit]) for name, one in held.items()]
 
 
-def _left_behind(need: Wanted) -> Usage:
+def _left_behind(call: Call, need: Wanted) -> Usage:
     """Charge the input of a call whose client left before its answer came, or what it costs anyway: it was sent."""
-    usage = Usage(need.estimate)
+    usage = Usage(need.asks(call))
     usage.estimated = True
     usage.cost = need.price.cost(usage) if need.price is not None else need.cost(0) or None
     return usage

@@ -183,7 +183,7 @@ def guessed(call: Call, answer: bytes) -> Usage | None:
     if call.route.operation not in WRITES or call.route.dialect.is_error(answer):
         return None
     need = call.account.wanted
-    usage = Usage(need.estimate if need is not None else call.body_size // 4, len(answer) // 4)
+    usage = Usage(need.asks(call) if need is not None else call.body_size // 4, len(answer) // 4)
     usage.estimated = True
     return usage
 
@@ -250,7 +250,7 @@ def _is_stream(upstream: Upstream) -> bool:
 def _used(call: Call, relay: Relay, metered: Metered | None) -> Usage:
     """Take what the stream reported; count what the provider did not: four bytes a token asked, what its frames come to answered."""
     need = call.account.wanted
-    usage = relay.usage or Usage(need.estimate if need is not None else call.body_size // 4)
+    usage = relay.usage or Usage(need.asks(call) if need is not None else call.body_size // 4)
     if metered is not None and metered.cut:
         # What the provider went on to say is not what was paid for, and nobody was sent it.
         usage.output, usage.reasoning, usage.audio_output = metered.seen, 0, 0

@@ -194,10 +194,10 @@ GUESSED = snapshot_of(models={"a": {"litellm_params": {
 
 
 def bound(kept, number) -> tuple[int, int]:
-    """Return the input that a call holds for, and its estimate."""
-    call = calling(number, GUESSED, limited(max_budget=1))
+    """Return the input that a call holds for where a limit is near, and its estimate."""
+    call = calling(number, GUESSED, limited(max_budget=1, tpm_limit=1_000))
     assert attempt(kept.ledger, call) is None
-    assert claimed(call) == {"usd api_key": call.account.wanted.input * IN + 20 * OUT}
+    assert claimed(call)["usd api_key"] == call.account.wanted.input * IN + 20 * OUT
     return call.account.wanted.input, call.account.wanted.estimate
 
 
@@ -206,7 +206,21 @@ def learn(kept, count, percent):
     for number in range(count):
         call = calling(f"learnt-{percent}-{number}", GUESSED, limited(max_budget=1_000))
         assert attempt(kept.ledger, call) is None
-        settle(kept.ledger, call, -(-call.account.wanted.estimate * percent // 100), 5)
+        settle(kept.ledger, call, -(-call.account.wanted.asks(call) * percent // 100), 5)
+
+
+def test_where_there_is_plenty_the_size_of_a_request_will_do_and_near_the_limit_it_is_measured(kept):
+    for number, (budget, rough) in enumerate(((1, True), (0.00001, False)), 1):
+        call = calling(f"rough-{number}", GUESSED, limited(max_budget=budget))
+        for _ in range(2):  # the first time nothing is prepared yet
+            assert attempt(kept.ledger, call) is None
+            kept.ledger.release(call)
+        assert attempt(kept.ledger, call) is None
+        wanted = call.account.wanted
+        assert (wanted.input == call.body_size) == rough
+        assert wanted.asks(call) < wanted.input
+        settle(kept.ledger, call, 10, 5)
+        assert count(kept, call)[1] == 0
 
 
 def test_an_estimate_has_a_quarter_more_until_a_hundred_are_known_then_what_was_learned(kept):

@@ -86,7 +86,7 @@ class Memory:
         """Prepare counters that are claimed together over and over; None where one of them counts in several places."""
         return Lot(counters) if all(one.algorithm <= ONE_PLACE for one in counters) else None
 
-    def grant(self, hold: HoldId, lot: Lot, amounts: Sequence[int]) -> Hold | None:
+    def grant(self, hold: HoldId, lot: Lot, amounts: Sequence[int], room: Sequence[int]) -> Hold | None:
         """Grant amounts of a lot at once; None where `reserve` must say why not, or open a window first."""
         now = int(self._clock.monotonic() * MICROS) * 1_000
         if now >= self._due:
@@ -97,8 +97,8 @@ class Memory:
             if not lot.find(self._tallies, now, wall, self._skew):
                 return None
             tallies = lot.tallies or []
-        for tally, limit, amount in zip(tallies, lot.limits, amounts, strict=True):
-            if tally.used + tally.held + amount > limit or not tally.live:
+        for tally, limit, most in zip(tallies, lot.limits, room, strict=True):
+            if tally.used + tally.held + most > limit or not tally.live:
                 lot.tallies = None
                 return None
         if not lot.begun() or hold in self._open or hold in self._estimated:
