@@ -8,6 +8,9 @@ from typing import Any
 from engine.authoring.account import Account
 from engine.authoring.telling import as_json, lines_of
 from engine.authoring.trial import Trial
+from engine.call import Call
+from engine.claims import UNLIMITED
+from engine.refusals import shown
 
 
 def facts(trial: Trial) -> dict[str, Any]:
@@ -28,6 +31,7 @@ def facts(trial: Trial) -> dict[str, Any]:
         "deployment": call.deployment.id if call is not None and call.deployment is not None else "",
         "warnings": list(decision.warnings) if decision is not None else [],
         "changes": _changes(trial),
+        "held": _held(call),
         "revision": trial.headers.get("x-interlock-revision", ""),
         "microseconds": round(decision.seconds * 1e6, 1) if decision is not None else 0.0,
     }
@@ -48,6 +52,7 @@ def lines(trial: Trial, accounts: Sequence[Account]) -> Iterator[str]:
         "deployment",
         "warnings",
         "changes",
+        "held",
         "revision",
     ):
         value = found[name]
@@ -65,6 +70,17 @@ def lines(trial: Trial, accounts: Sequence[Account]) -> Iterator[str]:
 def report(trial: Trial, accounts: Sequence[Account]) -> dict[str, Any]:
     """Return the same for programs."""
     return {**facts(trial), "policies": as_json(accounts)}
+
+
+def _held(call: Call | None) -> list[str]:
+    """Say what was held of every limit that governs a call."""
+    hold = call.account.hold if call is not None else None
+    said = []
+    for counter, amount in hold.claims if hold is not None else ():
+        name = f"{counter.name} [{counter.subject.detail}]" if counter.subject.detail else counter.name
+        limit = counter.limit if counter.limit != UNLIMITED else counter.soft or 0
+        said.append(f"{shown(amount, counter.unit)} of {shown(limit, counter.unit)} {counter.unit} of {name}")
+    return said
 
 
 def _changes(trial: Trial) -> list[str]:

@@ -195,3 +195,22 @@ def test_policies_are_checked_without_a_configuration_too(call):
     (call.folder / "policies" / "p.yaml").write_text(POLICY + '  - {deny: "false"}\n')
     code, out, _ = call("check", "--policies", "policies", "--strict")
     assert (code, "`p/rules[1]` is always false" in out) == (1, True)
+
+
+LIMITS = """kind: Budget
+name: month
+limit: 10
+window: 1mo
+counters: [{expression: apiKey.alias}]
+"""
+
+
+def test_explain_says_what_is_held_of_which_limit(call, tmp_path):
+    priced = CONFIG.replace("model: echo/a}", "model: echo/a, input_cost_per_token: 0.01, output_cost_per_token: 0.02}")
+    (tmp_path / "config.yaml").write_text(priced)
+    (tmp_path / "policies" / "limits.yaml").write_text(LIMITS)
+    body = '{"model": "a", "max_tokens": 5, "messages": [{"role": "user", "content": "one two three"}]}'
+    result = call("explain", "--key", "app", "-d", body)
+    assert "\nheld: 0.13 of 10.0 usd of month [app]\n" in result.output
+    told = json.loads(call("explain", "--key", "app", "-d", body, "--json").output)
+    assert told["held"] == ["0.13 of 10.0 usd of month [app]"]
