@@ -205,12 +205,13 @@ counters: [{expression: apiKey.alias}]
 """
 
 
-def test_explain_says_what_is_held_of_which_limit(call, tmp_path):
+def test_explain_says_what_is_held_of_which_limit(call):
     priced = CONFIG.replace("model: echo/a}", "model: echo/a, input_cost_per_token: 0.01, output_cost_per_token: 0.02}")
-    (tmp_path / "config.yaml").write_text(priced)
-    (tmp_path / "policies" / "limits.yaml").write_text(LIMITS)
+    (call.folder / "config.yaml").write_text(priced)
+    (call.folder / "policies" / "limits.yaml").write_text(LIMITS)
     body = '{"model": "a", "max_tokens": 5, "messages": [{"role": "user", "content": "one two three"}]}'
-    result = call("explain", "--key", "app", "-d", body)
-    assert "\nheld: 0.13 of 10.0 usd of month [app]\n" in result.output
-    told = json.loads(call("explain", "--key", "app", "-d", body, "--json").output)
+    code, out, _ = call("explain", "--key", "app", "-d", body)
+    assert code == 0
+    assert "\nheld: 0.13 of 10.0 usd of month [app]\n" in out
+    told = json.loads(call("explain", "--key", "app", "-d", body, "--json")[1])
     assert told["held"] == ["0.13 of 10.0 usd of month [app]"]
