@@ -251,5 +251,8 @@ class Counters(Protocol):
     def view(self, counter: Counter) -> Count:
         """Return what this process knows of a counter's state, plain and never waiting: at most a second old."""
 
+    def knows(self, counter: Counter) -> bool:
+        """Tell whether this process keeps anything of a counter; plain and never waiting."""
+
     async def reset(self, counter: Counter) -> None:
         """Start a counter anew; holds settle where they were taken. Leases stay, they are calls that run."""

@@ -20,6 +20,7 @@ from engine.contracts import Clock
 from engine.counting import UNKNOWN, Counted, Customers, counted
 from engine.decision import Decision, Outcome
 from engine.learning import Learned
+from engine.newcomers import Newcomers
 from engine.posting import Part
 from engine.refusals import refusal, shown
 from engine.snapshot import Deployment
@@ -53,6 +54,7 @@ class Ledger:
         self.crossed: dict[str, int] = {}
         """How often soft limits were passed, by the counter's name."""
         self._clock = clock
+        self._newcomers = Newcomers(counters)
         self._books = books or Books()
         self._open: dict[HoldId, Hold] = {}
         self._anew: dict[HoldId, dict[bytes, int]] = {}
@@ -74,6 +76,8 @@ class Ledger:
         Raises InternalError 503 when that cannot be recorded, and PolicyError for an end user that is blocked.
         """
         own = counted(call, self.customers)
+        if call.account.end_user:
+            self._newcomers.admit(call, own, self._clock.time())
         every = own.beside(deployment.counters)
         if every.measured:
             most = roughly(call, deployment)

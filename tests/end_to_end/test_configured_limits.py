@@ -186,3 +186,15 @@ def test_spend_and_what_remains_stand_in_the_headers_to_the_unit(gateway):
         assert answer.headers["x-interlock-budget-remaining"] == f"api_key={1 - CALL * number:.6f}"
         assert answer.headers["x-ratelimit-api_key-limit-max_parallel_requests"] == "7"
         assert answer.headers["x-ratelimit-api_key-remaining-max_parallel_requests"] == "7"
+
+
+def test_a_key_cannot_fill_the_memory_with_end_users(gateway):
+    running = gateway(config(litellm_settings={"max_end_user_budget": 1}))
+    while time.time() % 60 > 40:  # all of them in one minute
+        time.sleep(1)
+    body = {"model": "echo", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+    asked = [running.post("/v1/chat/completions", {**body, "user": f"u{number}"}, ONE) for number in range(62)]
+    assert [one.status for one in asked] == [200] * 60 + [429] * 2
+    assert "more than 60 new end users in a minute" in asked[-1].json()["error"]["message"]
+    assert running.post("/v1/chat/completions", {**body, "user": "u1"}, ONE).status == 200
+    assert running.post("/v1/chat/completions", {**body, "user": "other"}, OTHER).status == 200

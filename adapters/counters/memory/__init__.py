@@ -21,6 +21,8 @@ LEASE = 60
 """Seconds until a hold that is not renewed counts as used."""
 ESTIMATED = 100_000
 """Holds that ran out and whose late settle is still expected; beyond, the oldest estimates stand."""
+MOST = 1_000_000
+"""Counters in memory; what would be counted in one more is refused."""
 LOOKED_AT = 1_000
 """Counters that one sweep looks at to forget them."""
 
@@ -222,6 +224,10 @@ class Memory:
         _, used, held, reset_at = self._refusal(Claim(counter, 0), self._tally(counter, now), now)
         return Count(used, held, reset_at)
 
+    def knows(self, counter: Counter) -> bool:
+        """Tell whether anything was ever used of a counter that still counts."""
+        return counter.id in self._tallies or counter.id in self._before
+
     async def reset(self, counter: Counter) -> None:
         """Start a counter anew; holds settle where they were taken."""
         if counter.algorithm is not ONE_PLACE:
@@ -247,6 +253,11 @@ class Memory:
             counter, amount = claim
             algorithm = counter.algorithm
             tally = find(counter.id)
+            if tally is None and len(self._tallies) >= MOST:
+                # Closed: what cannot be counted is not let in; sweeps make room as windows end.
+                _undo(claims[: len(parts) - start], parts[start:])
+                del parts[start:]
+                return Refused(claim, 0, 0, None)
             if algorithm is CALENDAR:
                 wall = wall or int(self._clock.time() * MICROS) * 1_000
                 if tally is None or tally.end <= wall:

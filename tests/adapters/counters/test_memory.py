@@ -296,3 +296,13 @@ async def test_six_claims_cost_little():
         best = min(best, (time.perf_counter() - start) / len(ids))
     print(f"reserve and settle of six claims: {best * 1e6:.1f} µs")
     assert best < 60e-6
+
+
+async def test_no_more_counters_are_opened_than_there_is_room_for(counters, monkeypatch):
+    monkeypatch.setattr("adapters.counters.memory.MOST", 2)
+    first, second, third = (Counter(f"c{number}", Unit.REQUESTS, rate("1m"), 9) for number in range(3))
+    await granted(counters, 1, Claim(first, 1))
+    await refused(counters, 2, Claim(second, 1), Claim(third, 1))
+    await granted(counters, 3, Claim(first, 1), Claim(second, 1))
+    assert (await counters.count(second))[:2] == (0, 1)
+    assert len(counters) == 2
