@@ -21,7 +21,7 @@ import aiohttp
 import yaml
 
 from tests.end_to_end.books import cost_of
-from tests.running import MASTER, Exchange, Gateway
+from tests.running import MASTER, Exchange, Gateway, free_port
 
 RICH, POOR, RATED, MADE = (f"sk-{name}-0123456789abcdef" for name in ("rich", "poor", "rated", "made"))
 BUDGET = 1_000_000
@@ -34,6 +34,7 @@ UNKNOWN = 4_096
 """Words that are held for an answer of which nobody knows the most."""
 CLIENTS = 4
 """Clients of each kind of call."""
+NOWHERE = f"http://127.0.0.1:{free_port()}/v1"
 PAUSE = 0.04
 """Seconds between two calls of a client whose limit is near."""
 _WORDS = ("hello", "brave", "new", "world", "how", "are", "you")
@@ -61,6 +62,10 @@ def config(limit: float, calls: int, upstream: int) -> tuple[dict[str, Any], lis
         {"model_name": "slow", "litellm_params": {"model": "echo/echo", "echo_frame_delay_ms": 2, **price}},
         {"model_name": "pair", "litellm_params": {"model": "echo/bad", "echo_status": 500, "weight": 1, **price}},
         {"model_name": "pair", "litellm_params": {"model": "echo/good", "echo_delay_ms": 3, "weight": 0, **price}},
+        {
+            "model_name": "pair",
+            "litellm_params": {"model": "openai/x", "api_base": NOWHERE, "api_key": "k", "weight": 0, **price},
+        },
     ]
     keys = [{"api_key": RICH, "max_budget": BUDGET}, {"api_key": POOR}, {"api_key": RATED, "max_budget": BUDGET}]
     aliases = ["rich", "poor", "rated"]
@@ -130,7 +135,7 @@ class Client:
         return await self._ask("/v1/chat/completions", {**_chat(model, text), "max_tokens": limit}, most)
 
     async def retried(self) -> Asked:
-        """Ask for an answer of which the first attempt fails."""
+        """Ask for an answer of which the first attempt fails, and the second reaches nobody."""
         return await self.chat("pair")
 
     async def leave(self) -> Asked:
