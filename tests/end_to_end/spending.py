@@ -71,6 +71,7 @@ def config(limit: float, calls: int, upstream: int) -> tuple[dict[str, Any], lis
     aliases = ["rich", "poor", "rated"]
     whole = {
         "model_list": models,
+        "router_settings": {"num_retries": 2},
         "general_settings": {"master_key": MASTER},
         "litellm_settings": {
             "virtual_keys": [{**key, "key_alias": alias} for key, alias in zip(keys, aliases, strict=True)]
