@@ -28,6 +28,8 @@ BUDGET = 1_000_000
 """USD that `RICH` and `RATED` may spend."""
 IN, OUT, LAB = 1_000_000, 2_000_000, 10_000_000
 """Nano-dollars of a word asked, a word answered, and a request that goes on as it came."""
+ESTIMATED = 50 * IN
+"""By how much an estimate of a text of twelve words may be beyond them."""
 LEFT = 499
 """The status of a call whose client left."""
 UNKNOWN = 4_096
@@ -137,7 +139,9 @@ class Client:
 
     async def retried(self) -> Asked:
         """Ask for an answer of which the first attempt fails, and the second reaches nobody."""
-        return await self.chat("pair")
+        found = await self.chat("pair")
+        # Where the second attempt goes, words are not counted but estimated.
+        return found._replace(most=found.most + ESTIMATED)
 
     async def leave(self) -> Asked:
         """Ask for a long stream and leave in the midst of it; nobody knows what that costs."""
