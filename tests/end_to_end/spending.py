@@ -21,19 +21,22 @@ import aiohttp
 import yaml
 
 from tests.end_to_end.books import cost_of
-from tests.running import MASTER, Exchange, Gateway
+from tests.running import MASTER, Exchange, Gateway, free_port
 
 RICH, POOR, RATED, MADE = (f"sk-{name}-0123456789abcdef" for name in ("rich", "poor", "rated", "made"))
 BUDGET = 1_000_000
 """USD that `RICH` and `RATED` may spend."""
 IN, OUT, LAB = 1_000_000, 2_000_000, 10_000_000
 """Nano-dollars of a word asked, a word answered, and a request that goes on as it came."""
+ESTIMATED = 50 * IN
+"""By how much an estimate of a text of twelve words may be beyond them."""
 LEFT = 499
 """The status of a call whose client left."""
 UNKNOWN = 4_096
 """Words that are held for an answer of which nobody knows the most."""
 CLIENTS = 4
 """Clients of each kind of call."""
+NOWHERE = f"http://127.0.0.1:{free_port()}/v1"
 PAUSE = 0.04
 """Seconds between two calls of a client whose limit is near."""
 _WORDS = ("hello", "brave", "new", "world", "how", "are", "you")
@@ -61,11 +64,16 @@ def config(limit: float, calls: int, upstream: int) -> tuple[dict[str, Any], lis
         {"model_name": "slow", "litellm_params": {"model": "echo/echo", "echo_frame_delay_ms": 2, **price}},
         {"model_name": "pair", "litellm_params": {"model": "echo/bad", "echo_status": 500, "weight": 1, **price}},
         {"model_name": "pair", "litellm_params": {"model": "echo/good", "echo_delay_ms": 3, "weight": 0, **price}},
+        {
+            "model_name": "pair",
+            "litellm_params": {"model": "openai/x", "api_base": NOWHERE, "api_key": "k", "weight": 0, **price},
+        },
     ]
     keys = [{"api_key": RICH, "max_budget": BUDGET}, {"api_key": POOR}, {"api_key": RATED, "max_budget": BUDGET}]
     aliases = ["rich", "poor", "rated"]
     whole = {
         "model_list": models,
+        "router_settings": {"num_retries": 2},
         "general_settings": {"master_key": MASTER},
         "litellm_settings": {
             "virtual_keys": [{**key, "key_alias": alias} for key, alias in zip(keys, aliases, strict=True)]
@@ -130,8 +138,10 @@ class Client:
         return await self._ask("/v1/chat/completions", {**_chat(model, text), "max_tokens": limit}, most)
 
     async def retried(self) -> Asked:
-        """Ask for an answer of which the first attempt fails."""
-        return await self.chat("pair")
+        """Ask for an answer of which the first attempt fails, and the second reaches nobody."""
+        found = await self.chat("pair")
+        # Where the second attempt goes, words are not counted but estimated.
+        return found._replace(most=found.most + ESTIMATED)
 
     async def leave(self) -> Asked:
         """Ask for a long stream and leave in the midst of it; nobody knows what that costs."""

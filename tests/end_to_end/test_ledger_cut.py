@@ -28,7 +28,7 @@ from tests.end_to_end.wires import threaded
 from tests.engine.building import REGISTRY
 from tests.running import Gateway
 
-LIMIT, CALLS = 3.0, 20
+LIMIT, CALLS = 30.0, 10_000
 
 
 class Stopped(NamedTuple):

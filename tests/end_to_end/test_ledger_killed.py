@@ -38,8 +38,8 @@ from tests.end_to_end.spending import (
 from tests.end_to_end.wires import Wire, post, threaded
 from tests.running import Gateway
 
-LIMIT, CALLS = 2.5, 30
-"""USD of the poor key and calls of the rated one, for each round."""
+LIMIT, CALLS = 2.0, 30
+"""USD of the poor key and calls of the rated one, where they are soon to be reached."""
 KEYS = (RICH, POOR, RATED, MADE)
 CHAT = {"model": "echo", "messages": [{"role": "user", "content": "one two three"}]}
 
@@ -91,6 +91,14 @@ class Ledger:
             elif one.status in {0, LEFT}:
                 self.unanswered.append(one)
 
+    def limited(self, times: float) -> None:
+        """Set limits that are reached after so many rounds like the one that was."""
+        costs = [one.cost or 0 for one in self.answered.values() if one.key == POOR]
+        costs += [one.most for one in self.unanswered if one.key == POOR]
+        self.limit = int(sum(costs) * times) // 1000 * 1000
+        rated = sum(one.key == RATED for one in (*self.answered.values(), *self.unanswered))
+        self.calls = int(rated * times)
+
     def check(self) -> None:
         """Go through rows and sums."""
         rows = lines(self.data)
@@ -119,7 +127,8 @@ class Ledger:
             mosts = sorted((one.most for one in self.unanswered if one.key == key), reverse=True)
             spends = sorted((row.spend for row in rows if row.api_key == digest(key)), reverse=True)
             assert len(spends) <= len(mosts)
-            assert all(amount <= most for amount, most in zip(spends, mosts, strict=False))
+            beyond = [pair for pair in zip(spends, mosts, strict=False) if pair[0] > pair[1]]
+            assert beyond == [], key
         assert {row.api_key for row in rows} <= {digest(key) for key in KEYS}
 
     def spent_by(self, key: str) -> int:
@@ -162,16 +171,19 @@ def activity(running: Gateway) -> tuple[int, int]:
 
 @pytest.mark.parametrize("rounds", [5, pytest.param(50, marks=pytest.mark.soak)])
 async def test_no_kill_loses_or_doubles_what_was_answered(start, tmp_path, upstream, rounds):
-    limit, calls = LIMIT * rounds, CALLS * rounds
-    settings = config(limit, calls, upstream.port)
-    ledger = Ledger(tmp_path / "data", nano(limit), calls)
+    times = [1.0, *(random.uniform(0.1, 1.6) for _ in range(rounds - 1))]
+    settings = config(BUDGET, BUDGET, upstream.port)
+    ledger = Ledger(tmp_path / "data", nano(BUDGET), BUDGET)
     refused: Counter[str] = Counter()
     running = await start(settings)
     assert running.post("/key/generate", {"key": MADE, "max_budget": BUDGET}).status == 200
-    for number in range(rounds):
-        asked = await spend(running, random.uniform(0.1, 1.6))
+    for number, seconds in enumerate(times):
+        asked = await spend(running, seconds)
         refused.update({one.key for one in asked if one.status in {400, 429}})
         ledger.add(asked)
+        if not number:
+            ledger.limited(1 + 0.45 * sum(times[1:]))
+            settings = config(ledger.limit / 1e9, ledger.calls, upstream.port)
         # Every second start is killed too, in the midst of taking up what was left.
         running = await start(settings, killed_after=random.uniform(0.2, 0.8) if number % 2 else None)
         ledger.check()
@@ -184,12 +196,13 @@ async def test_no_kill_loses_or_doubles_what_was_answered(start, tmp_path, upstr
     assert activity(running) == (len(rows), sum(row.spend for row in rows))
     assert refused[POOR] > 0, "the budget was never reached"
     assert refused[RATED] > 0, "the rate limit was never reached"
-    assert day_sums(ledger.data)[digest(RATED)][0] == calls
+    assert day_sums(ledger.data)[digest(RATED)][0] == ledger.calls
     running.stop()
     ledger.check()
     print(
-        f"{rounds} kills: {len(ledger.answered)} calls answered, 0 lost, 0 doubled; {len(ledger.unanswered)} not answered, "
-        f"{ledger.estimated} of them charged as held; poor {ledger.spent_by(POOR) / 1e9} of {limit} USD, rounds in which limits were reached: {refused[POOR]} and {refused[RATED]}"
+        f"{rounds} kills: {len(ledger.answered)} calls answered, 0 lost, 0 doubled; {len(ledger.unanswered)} not answered or "
+        f"left, {ledger.estimated} rows estimated; spent {ledger.spent_by(POOR) / 1e9} of {ledger.limit / 1e9} USD, "
+        f"{ledger.calls} of {ledger.calls} calls; limits were reached in {refused[POOR]} and {refused[RATED]} rounds"
     )
 
 
