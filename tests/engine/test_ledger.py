@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import json
-import random
 
 import pytest
 
-from engine.amounts import Fixed
-from engine.call import Usage
 from engine.claims import Scope
 from engine.compose import compose
-from engine.counting import Customer, counted
-from engine.errors import InternalError, PolicyError
-from engine.forward import Forwarder
-from engine.posting import Held, Released, Settled, decode, encode
-from engine.windows import NEVER
-from tests.engine.deciding import NOW, asking, chat, document, person, snapshot_of
-from tests.engine.keeping import IN, KEY, OUT, Kept, Turned, attempt, claimed, done, of, priced, settle, used, words
+from engine.counting import counted
+from tests.engine.deciding import asking, chat, person, snapshot_of
+from tests.engine.keeping import IN, KEY, OUT, Kept, Turned, attempt, claimed, done, of, priced, settle, words
 
 SNAPSHOT = snapshot_of(models={"a": priced(), "known": priced("echo/known", 1_000), "free": "echo/free"})
 
