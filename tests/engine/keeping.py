@@ -87,7 +87,7 @@ class Kept:
     def restart(self) -> None:
         """Crash and begin anew; the new process has a steady clock of its own."""
         self.crash()
-        self.clock.steady = 100.0
+        self.clock.steady = 100 + self.clock.wall % 1
         self.start()
 
     def rows(self) -> list[SpendRow]:
