@@ -31,7 +31,7 @@ LEAST = 16
 SLICE = 256
 """Tokens that a stream holds at first."""
 ROUGH = 32 * 1024
-"""Bytes of a request up to which its size will do for the most tokens that it has."""
+"""Bytes of a request up to which its size will do where there is plenty."""
 LENGTHS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 _NULL = msgspec.Raw(b"null")
 _decode = msgspec.json.Decoder().decode
@@ -154,14 +154,17 @@ def wanted(call: Call, deployment: Deployment, learned: Learned) -> Wanted:
 
 
 def roughly(call: Call, deployment: Deployment) -> Wanted | None:
-    """Say what an attempt wants at the very most, at a fraction of the cost: a byte of the request is a token at most.
+    """Say roughly what an attempt wants, at a fraction of the cost: four bytes of the request are a token.
 
-    None where that would be too much to be of use. It is for limits of which there is plenty; near them, `wanted` counts.
+    None where that says too little. It is for limits of which there is plenty; near them, `wanted` counts.
     """
     if call.route.measure is not None or call.body_size > ROUGH:
         return None
-    found = Wanted(call.body_size, -1, deployment.price)
-    found.guessed = True
+    exact = deployment.endpoint.input_tokens(call)
+    found = (
+        Wanted(call.body_size // 4, -1, deployment.price) if exact is None else Wanted(exact, exact, deployment.price)
+    )
+    found.guessed = exact is None
     if call.route.operation in WRITES:
         _lengthen(found, call, deployment)
         found.usual = found.held

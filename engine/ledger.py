@@ -80,26 +80,26 @@ class Ledger:
             self._newcomers.admit(call, own, self._clock.time())
         every = own.beside(deployment.counters)
         if every.measured:
-            most = roughly(call, deployment)
-            if most is not None and self._plenty(call, every, most):
+            rough = roughly(call, deployment)
+            if rough is not None and self._plenty(call, every, rough):
                 return None
         return await self.hold(call, every, wanted(call, deployment, self.learned) if every.measured else None)
 
-    def _plenty(self, call: Call, every: Counted, most: Wanted) -> bool:
-        """Hold the very most that a call may use, where each limit has room for a thousand times as much; tells whether it has.
+    def _plenty(self, call: Call, every: Counted, rough: Wanted) -> bool:
+        """Hold roughly what a call may use, where each limit has room for a thousand times as much; tells whether it has.
 
-        So no call is refused for what another holds too much of, as long as no more than three thousand are open at once.
+        By how much the guess is wrong is nothing beside that room: no call is let in, or refused, for it.
         """
         if self._books.available() is not None:
             return False
-        amounts = most.amounts(request=not call.account.counted)
+        amounts = rough.amounts(request=not call.account.counted)
         held = every.of(amounts)
         asked = held.amounts(amounts)
         hold = self._at_once(HoldId(call.id, call.attempt), held, asked, held.room(asked))
         if hold is None:
             return False
         call.account.held, call.account.shortest = held, None
-        self._granted(call, hold, most, asked)
+        self._granted(call, hold, rough, asked)
         return True
 
     def _at_once(self, hold_id: HoldId, held: Counted, amounts: Sequence[int], room: Sequence[int]) -> Hold | None:
