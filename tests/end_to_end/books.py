@@ -34,7 +34,7 @@ def lines(data: Path) -> list[Line]:
         for row in _read(
             data,
             "SELECT request_id, api_key, spend, status, metadata, prompt_tokens, completion_tokens "
-            "FROM spend_logs ORDER BY number",
+            "FROM spend_logs JOIN callers ON callers.number = spend_logs.caller ORDER BY spend_logs.number",
         )
     ]
 
