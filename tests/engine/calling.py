@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.allowances import Allowance
 from engine.call import Call, Caller
-from engine.claims import Counter, Scope
+from engine.claims import Counter, Scope, Unit
 from engine.snapshot import Snapshot
 from tests.engine.accounts import Hold, Label, label
 from tests.engine.deciding import asking, chat, decided, document, person, snapshot_of
@@ -94,6 +94,15 @@ class Running:
 
     def cost(self, output: int) -> int:
         return IN * self.asked + OUT * output if self.priced else 0
+
+    def amounts(self, output: int) -> dict[str, int]:
+        """Say what an attempt should hold of each unit; nothing of those that are not there."""
+        found = {Unit.TOKENS: self.asked + output, Unit.PARALLEL: 1, Unit.USD: self.cost(self.held), Unit.REQUESTS: 1}
+        return {str(unit): amount for unit, amount in found.items() if amount}
+
+    def more(self, output: int) -> dict[Unit, int]:
+        """Say what a stream should hold beside what it holds, for so much output."""
+        return {Unit.USD: self.cost(output) - self.cost(self.held), Unit.TOKENS: output - self.held}
 
 
 class House:

@@ -32,7 +32,6 @@ from tests.engine.calling import KEYS, SETTINGS, House, Running
 from tests.engine.deciding import asking, chat
 from tests.engine.keeping import IN, OUT, Kept, Turned, attempt, done, used, words
 
-
 MEMORY = Path("/dev/shm")
 """Where files cost no disk."""
 
@@ -116,7 +115,7 @@ class Laws(RuleBasedStateMachine):
             assert any(before.get(label(each), 0) + one.cost(one.first) > each.limit for each in most) or self.old(call)
         hold = one.hold = Hold(self.clock.steady + LEASED)
         output = min(one.held, one.first if call.stream else usual)
-        self.granted(one, hold, self.amounts(one, output), deployment)
+        self.granted(one, hold, one.amounts(output), deployment)
         one.counted = one.counted or hold
         self.unwritten.clear()
 
@@ -130,11 +129,6 @@ class Laws(RuleBasedStateMachine):
     def claims(call: Call) -> list[Any]:
         assert call.account.hold is not None
         return call.account.hold.claims
-
-    def amounts(self, one: Running, output: int) -> dict[str, int]:
-        """Say what an attempt should hold of each unit; nothing of those that are not there."""
-        found = {Unit.TOKENS: one.asked + output, Unit.PARALLEL: 1, Unit.USD: one.cost(one.held), Unit.REQUESTS: 1}
-        return {str(unit): amount for unit, amount in found.items() if amount}
 
     def granted(self, one: Running, hold: Hold, amounts: dict[str, int], deployment: Any) -> None:
         """Write down what should be held, and see that it is what is."""
@@ -195,7 +189,7 @@ class Laws(RuleBasedStateMachine):
         tokens = [amount for counter, amount in rows if counter.unit is Unit.TOKENS]
         target = one.held + tokens[0] if tokens else wide
         assert target in (wide, output)
-        due = {Unit.USD: one.cost(target) - one.cost(one.held), Unit.TOKENS: target - one.held}
+        due = one.more(target)
         held = dict.fromkeys(entry.label for entry in one.hold.entries if entry.label.unit in due)
         assert [(label(counter), amount) for counter, amount in rows] == [(name, due[Unit(name.unit)]) for name in held]
         for counter, amount in rows:
@@ -206,7 +200,7 @@ class Laws(RuleBasedStateMachine):
 
     def could(self, one: Running, output: int, fresh: dict[Label, Counter], before: dict[Label, int]) -> bool:
         """Tell whether a stream could have had what it needs."""
-        due = {Unit.USD: one.cost(output) - one.cost(one.held), Unit.TOKENS: output - one.held}
+        due = one.more(output)
         for counter, _ in self.claims(one.call):
             now = fresh.get(label(counter), counter)
             count = before.get(label(counter))
@@ -392,19 +386,14 @@ class Laws(RuleBasedStateMachine):
         assert (team.requests if team else 0) == len(rows)
         assert (team.input_tokens if team else 0) == sum(asked for _, _, asked, _ in rows)
         assert store.holds() == []
-        due = {
-            (self.house.ids[name], until): amount for (name, until), amount in self.accounts.amounts(self.now).items()
-        }
-        loose = {self.house.ids[name] for name in self.accounts.loose}
+        ids = self.house.ids
+        due = {(ids[name], until): amount for (name, until), amount in self.accounts.amounts(self.now).items()}
+        loose = {ids[name] for name in self.accounts.loose}
         assert {key: amount for key, amount in self.kept.amounts().items() if amount and key[0] not in loose} == due
 
 
-SEED = settings(
-    max_examples=50,
-    stateful_step_count=40,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+SEED = settings(max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=SLOW)
 Laws.TestCase.settings = SEED
 TestLaws = Laws.TestCase
 
