@@ -40,7 +40,7 @@ def gateway_config(site: Site) -> dict[str, object]:
 
 def limited_config(site: Site) -> dict[str, object]:
     """Return the same with budgets of keys, teams and users, and limits of requests, tokens and parallel calls; none is near."""
-    config: Any = gateway_config(site)
+    config: dict[str, Any] = gateway_config(site)
     money = {"max_budget": 1_000_000, "budget_duration": "30d"}
     for number, key in enumerate(config["litellm_settings"]["virtual_keys"]):
         rates = {"rpm_limit": 100_000_000, "tpm_limit": 100_000_000_000}
