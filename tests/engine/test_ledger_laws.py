@@ -12,16 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, settings, stateful
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from engine.call import Call
 from engine.claims import Counter, Refused, Unit
@@ -400,4 +393,4 @@ TestLaws = Laws.TestCase
 
 @pytest.mark.soak
 def test_the_laws_hold_in_thousands_of_steps():
-    run_state_machine_as_test(Laws, settings=settings(SEED, max_examples=1_500, stateful_step_count=80))
+    stateful.run_state_machine_as_test(Laws, settings=settings(SEED, max_examples=3_000, stateful_step_count=80))
