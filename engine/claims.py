@@ -68,7 +68,8 @@ class Counter:
     """
 
     __slots__ = (
-        "algorithm", "fallback", "finding", "id", "limit", "message", "name", "place", "soft", "subject", "unit", "window",
+        "algorithm", "fallback", "finding", "id", "limit", "message", "name", "place", "soft", "subject", "unit", "values",
+        "window",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of the id, then what may change under it
@@ -79,6 +80,7 @@ class Counter:
             raise ValueError(f"`{policy}`: a limit is not below 0, as {limit} is")
         self.id = counter_id(policy, unit, window.kind, values)
         self.name = name or policy
+        self.values = tuple(values)
         self.subject = subject or Subject(Scope.POLICY, self.name)
         self.unit = unit
         self.place = PLACES[unit]

@@ -5,7 +5,7 @@ Most calls of a key to a model are counted in the same ones: what these come to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter, mul
 from typing import Any, NamedTuple
@@ -18,7 +18,9 @@ from engine.claims import NANO, PLACES, UNLIMITED, Claim, Counter, Hold, Scope, 
 from engine.end_user import end_user
 from engine.errors import PolicyError
 from engine.headers import limit_head, shown
+from engine.limiting import renewed
 from engine.posting import Part
+from engine.snapshot import Settings, Snapshot
 from engine.windows import LEASE, Algorithm
 
 KEPT = 256
@@ -171,7 +173,7 @@ def counted(call: Call, customers: Customers) -> Counted:
     caller, settings = call.caller, call.snapshot.settings
     more = call.counters
     if settings.tags and caller is not None:
-        more += _of_tags(call, caller)
+        more += _of_tags(call, caller, settings)
     on_behalf = call.account.end_user = end_user(call)
     if on_behalf and (customer := customers(on_behalf)) is not None:
         if customer.blocked:
@@ -186,19 +188,42 @@ def counted(call: Call, customers: Customers) -> Counted:
     if found is None:
         if len(caller.counted) >= KEPT:
             caller.counted.clear()
-        found = caller.counted[key] = Counted((*more, *_own(call, caller)))
+        found = caller.counted[key] = Counted((*more, *_own(call, caller, settings)))
     return found
 
 
-def _of_tags(call: Call, caller: Caller) -> tuple[Counter, ...]:
-    settings = call.snapshot.settings
+def current(call: Call, in_force: Snapshot, caller: Caller | None, customers: Customers) -> Iterator[Counter]:
+    """Yield the counters of a running call as they are now: at today's limits, of a caller and a configuration changed since.
+
+    A limit that is gone is not among them. What tells a policy's counters apart stays what it was.
+    """
+    settings = in_force.settings
+    if caller is not None:
+        yield from _own(call, caller, settings)
+        yield from _of_tags(call, caller, settings)
+    if call.account.end_user and (customer := customers(call.account.end_user)) is not None:
+        yield from customer.allowance.counters(call.model)
+    if in_force is call.snapshot:
+        return
+    for one in call.counters:
+        again = renewed(one, in_force.policies.policies)
+        if again is not None:
+            yield again
+    group = in_force.find(call.group.name) if call.group is not None else None
+    if group is not None and call.deployment is not None:
+        yield from next((one.counters for one in group.deployments if one.id == call.deployment.id), ())
+
+
+def _of_tags(call: Call, caller: Caller, settings: Settings) -> tuple[Counter, ...]:
+    if not settings.tags:
+        return ()
     sent = [tag for tag in client_tags(call) if settings.trusts_tags or tag in caller.allowed_tags]
     return tuple(one for tag in dict.fromkeys((*caller.tags, *sent)) for one in settings.tags.get(tag, ()))
 
 
-def _own(call: Call, caller: Caller) -> list[Counter]:
+def _own(call: Call, caller: Caller, settings: Settings) -> list[Counter]:
     """Find what a caller's calls to a model are counted in, whatever else they hold."""
-    settings, group = call.snapshot.settings, call.group
+    group = call.group
     names = dict.fromkeys((call.model, group.name if group is not None else call.model))
     found: list[Counter] = []
     for allowance in caller.allowances:

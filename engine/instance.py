@@ -74,6 +74,7 @@ class Instance:
         self.identity = Identity(self.directory, clock.time)
         self.ledger = self.durable.ledger
         self.ledger.callers, self.ledger.customers = self.directory.known, self.directory.customer
+        self.ledger.in_force = lambda: self.snapshot
         self.snapshot.policies.limits.view = self.ledger.counters.view
         self.receiver = Receiver()
         sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})

@@ -17,13 +17,13 @@ from engine.books import Books, parts
 from engine.call import Call, Caller, Usage
 from engine.claims import Claim, Counter, Counters, Hold, HoldId, Refused, Unit, spread
 from engine.contracts import Clock
-from engine.counting import UNKNOWN, Counted, Customers, counted
+from engine.counting import UNKNOWN, Counted, Customers, counted, current
 from engine.decision import Decision, Outcome
 from engine.learning import Learned
 from engine.newcomers import Newcomers
 from engine.posting import Part
 from engine.refusals import refusal, shown
-from engine.snapshot import Deployment
+from engine.snapshot import Deployment, Snapshot
 from engine.windows import Algorithm
 
 log = structlog.get_logger("interlock")
@@ -48,6 +48,7 @@ class Ledger:
         self.counters = counters
         self.learned = Learned()
         self.customers: Customers = lambda _: None
+        self.in_force: Callable[[], Snapshot | None] = lambda: None
         self.callers: Callable[[str], Caller | None] = lambda _: None
         self.overruns: dict[str, int] = {}
         """By how much settlements exceeded their holds, by unit."""
@@ -175,13 +176,12 @@ class Ledger:
 
     def current(self, call: Call) -> Sequence[Counter] | None:
         """Return what a call is counted in by the limits of now; None where its caller may not call any more."""
-        caller = call.caller
-        if caller is None:
-            return ()
-        now = self.callers(caller.key_hash)
-        if now is None or now.blocked or now.team_blocked:
-            return None
-        return [one for allowance in now.allowances for one in allowance.counters(call.model)]
+        now = call.caller
+        if now is not None:
+            now = self.callers(now.key_hash)
+            if now is None or now.blocked or now.team_blocked:
+                return None
+        return list(current(call, self.in_force() or call.snapshot, now, self.customers))
 
     def settle(self, call: Call, usage: Usage | None, *, final: bool = True) -> None:
         """Turn a call's hold into what was used, a `final` one with its row; a hold that is not open changes nothing."""

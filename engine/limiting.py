@@ -96,6 +96,19 @@ def made(policy: Policy, limit: Limit, values: tuple[str, ...]) -> Counter:
     return counter
 
 
+def renewed(counter: Counter, policies: Iterable[Policy]) -> Counter | None:
+    """Return the counter of a policy's limit as these policies have it; None where none of them limits it."""
+    for policy in policies:
+        if policy.head.name != counter.name:
+            continue
+        for limit in policy.limits():
+            if limit.unit is counter.unit and limit.window.kind == counter.window.kind:
+                again = made(policy, limit, counter.values)
+                if again.id == counter.id:
+                    return again
+    return None
+
+
 def _combined(values: Sequence[Any]) -> Iterable[tuple[str, ...]]:
     """Return every combination of values; raises EvaluationError for one that tells nothing apart, or for too many."""
     lots = [list(dict.fromkeys(map(_text, value))) if isinstance(value, list) else [_text(value)] for value in values]

@@ -161,6 +161,26 @@ def test_a_key_that_is_blocked_meanwhile_ends_its_stream(under):
     assert len(text_of(read.replace(b"\r\n", b"\n")).split()) < 900
 
 
+@pytest.mark.parametrize("change", ["policy", "deployment"])
+def test_a_limit_that_is_lowered_meanwhile_ends_its_stream(under, tmp_path, change):
+    config_text = ECHO.replace("ms: 5}", "ms: 5, max_budget: 1000}\n    model_info: {id: slow}")
+    running = under(config_text, budget(1000.0))
+    with opened(running, "slow", MASTER) as one:
+        read = one.recv(4096)
+        if change == "policy":
+            (tmp_path / "policies" / "p.yaml").write_text(yaml.safe_dump(budget(0.4)))
+        else:
+            (tmp_path / "gateway0" / "config.yaml").write_text(
+                config_text.replace("max_budget: 1000", "max_budget: 0.4")
+            )
+        assert running.post("/config/reload", {}).status == 200
+        while more := one.recv(65536):
+            read += more
+    assert b"0.4" in read[read.rindex(b"\n: ") :].splitlines()[1]
+    assert read.rstrip(b"\r\n0").endswith(b"data: [DONE]")
+    assert len(text_of(read.replace(b"\r\n", b"\n")).split()) < 900
+
+
 def test_recorded_streams_are_cut_cleanly_wherever_the_money_ends(under, shared):
     """Half of what an exchange would cost, for each recorded stream that is long enough: every provider's own frames."""
     golden = json.loads(GOLDEN.read_text())
