@@ -1,6 +1,7 @@
 """The ledger's side of the journal: what was held, used and given back, on disk before anybody may rely on it.
 
-A hold's record is written before the first byte goes upstream, a settlement's before the last byte goes to the client.
+A hold's record is written before the first byte goes upstream, a settlement's before the last byte goes to the client:
+where a loop's turns end with a flush of the journal, that is soon enough (`Cork`).
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ class Books:
         # What was never granted has an attempt of its own: no record is of two.
         attempt = hold.id.attempt if hold is not None else call.attempt + 1
         row = self._ended(call, duration) if final else None
-        journal.record(encode(Settled(call.id, attempt, parts, row)))
+        settled = encode(Settled(call.id, attempt, parts, row))
+        if journal.soon is not None:
+            journal.append(settled)
+        else:
+            journal.record(settled)
 
     def released(self, hold: Hold) -> None:
         """Write that a hold was given back; nothing waits for it."""

@@ -26,6 +26,7 @@ from engine.compiler import Outcome
 from engine.config.problems import NotInForce, Problem
 from engine.config.specs import ConfigSpec
 from engine.contracts import Deps
+from engine.cork import Cork
 from engine.data_dir import DataDir
 from engine.directory import Directory
 from engine.durable import Durable
@@ -93,7 +94,9 @@ class Instance:
         loop = asyncio.get_running_loop()
         runner = web.AppRunner(self._application(), access_log=None)
         await runner.setup()
-        self._listener = Listener(self.inference.match, self.inference.serve, runner, self.limits)
+        self._listener = Listener(
+            self.inference.match, self.inference.serve, runner, self.limits, Cork(self.durable.journal.flush)
+        )
         self._gauges(self._listener)
         self.durable.begin(loop)
         for name, run in (

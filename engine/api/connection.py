@@ -61,7 +61,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     )
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop)
+        super().__init__(loop, server.cork)
         self._server = server
         self.peer = ""
         self.port = 0
@@ -333,6 +333,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._stopped = True
         self.resume()
         if self._transport is not None and self._transport.can_write_eof():
+            self._cork.flush()
             self._transport.write_eof()
         self.loop.call_later(2.0, self.close)
 
@@ -373,6 +374,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
             if not self._busy:
                 self.close()
             return
+        self._cork.flush()
         self._transport = None
         if self._task is not None:
             self._task.cancel()

@@ -16,6 +16,7 @@ from engine.api.connection import Connection
 from engine.api.limits import Bounds, Limits
 from engine.api.server import Serve
 from engine.call import Route
+from engine.cork import Cork
 
 IDLE = 75.0
 HEADERS = 64 * 1024
@@ -27,12 +28,14 @@ Matcher = Callable[[str, str], tuple[Route, str] | None]
 class Listener:
     """Makes connections, and hands over those that are not for inference.
 
-    `match` finds inference routes, `serve` answers them; `application` answers everything else.
+    `match` finds inference routes, `serve` answers them; `application` answers everything else. `cork` holds
+    small answers.
     """
 
-    def __init__(self, match: Matcher, serve: Serve, application: web.AppRunner, limits: Limits) -> None:
+    def __init__(self, match: Matcher, serve: Serve, application: web.AppRunner, limits: Limits, cork: Cork) -> None:
         self.match = match
         self.serve = serve
+        self.cork = cork
         self.active = 0
         self.draining = False
         self._application = application

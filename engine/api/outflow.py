@@ -6,16 +6,18 @@ import asyncio
 
 from engine.api.heads import Heads
 from engine.contracts import Tunnel
+from engine.cork import Cork
 
 
 class Outflow(Heads):
-    """Writes to one client, and once a tunnel is there takes all that its upstream says."""
+    """Writes to one client through the `cork` of all, and once a tunnel is there takes all that its upstream says."""
 
-    __slots__ = ("_drained", "_paused_since", "heard", "loop", "tunnel")
+    __slots__ = ("_cork", "_drained", "_paused_since", "heard", "loop", "tunnel")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, cork: Cork) -> None:
         super().__init__()
         self.loop = loop
+        self._cork = cork
         self.tunnel: Tunnel | None = None
         self.heard = 0.0
         """When either side of the tunnel last said something, by the loop's clock."""
@@ -26,7 +28,7 @@ class Outflow(Heads):
         """Write bytes; False when the client should be waited for. A client that has gone takes everything."""
         if self._transport is None:
             return True
-        self._transport.write(data)
+        self._cork.write(self._transport, data)
         return self._drained is None
 
     async def drain(self) -> None:
@@ -37,7 +39,13 @@ class Outflow(Heads):
     def close(self) -> None:
         """Close the connection once what was written is out."""
         if self._transport is not None:
+            self._cork.flush()
             self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection behind what was written."""
+        self._cork.flush()
+        super().abort()
 
     async def join(self, tunnel: Tunnel, early: bytes) -> None:
         """Carry bytes both ways until either side ends; `early` are those of the client that came before."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from engine.call import Route
+from engine.cork import Cork
 
 if TYPE_CHECKING:
     from engine.api.connection import Connection
@@ -20,6 +21,7 @@ class Server(Protocol):
     """What connections share."""
 
     serve: Serve
+    cork: Cork
     draining: bool
     active: int
 

@@ -116,7 +116,7 @@ class Connection(Flow, asyncio.Protocol):
         length = b"" if request.bodiless else b"content-length: %d\r\n" % size
         head = b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, request.target, request.head, length)
         if size < JOIN_BELOW:
-            self._transport.write(b"".join((head, *pieces)))
+            self._pool.cork.write(self._transport, b"".join((head, *pieces)))
         else:
             self._transport.writelines((head, *pieces))
         return exchange

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from engine.contracts import HttpRequest, Origin, Tunnel
+from engine.cork import Cork
 from engine.errors import UpstreamError
 from engine.transport.connection import Connection
 from engine.transport.dial import Dialer
@@ -51,6 +52,7 @@ class Pool:
         idle_limit: float = 30.0,
     ) -> None:
         self.idle_limit = idle_limit
+        self.cork = Cork()
         self._per_origin = per_origin
         self._waiting = waiting
         self._dialer = Dialer(environ)

@@ -13,6 +13,7 @@ from engine.api.exchange import Exchange
 from engine.api.limits import Bounds, Limits
 from engine.api.listener import Listener
 from engine.call import Route
+from engine.cork import Cork
 from engine.errors import GatewayError
 from engine.transport.dial import Dialer
 from engine.transport.tunnel import offer
@@ -45,7 +46,11 @@ class House:
         runner = web.AppRunner(web.Application(), access_log=None)
         await runner.setup()
         listener = Listener(
-            lambda _, target: (TUNNEL if target == "/tunnel" else ROUTE, target), self._serve, runner, self.limits
+            lambda _, target: (TUNNEL if target == "/tunnel" else ROUTE, target),
+            self._serve,
+            runner,
+            self.limits,
+            Cork(),
         )
         server = await loop.create_server(listener, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
