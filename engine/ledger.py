@@ -80,11 +80,25 @@ class Ledger:
         if call.account.end_user:
             self._newcomers.admit(call, own, self._clock.time())
         every = own.beside(deployment.counters)
+        if not every.counters:
+            self._uncounted(call, every)
+            return None
         if every.measured:
             rough = roughly(call, deployment)
             if rough is not None and self._plenty(call, every, rough):
                 return None
         return await self.hold(call, every, wanted(call, deployment, self.learned) if every.measured else None)
+
+    def _uncounted(self, call: Call, every: Counted) -> None:
+        """Record a call that nothing counts; as `reserve`."""
+        unavailable = self._books.available()
+        if unavailable is not None:
+            raise unavailable
+        account = call.account
+        account.held, account.shortest, account.wanted, account.until = every, None, None, ()
+        account.hold, account.open = Hold(HoldId(call.id, call.attempt), ()), True
+        account.counted = account.counted or call.attempt
+        self._recorded(call, account.hold, [])
 
     def _plenty(self, call: Call, every: Counted, rough: Wanted) -> bool:
         """Hold roughly what a call may use, where each limit has room for a thousand times as much; tells whether it has.
@@ -146,7 +160,10 @@ class Ledger:
         if need is not None and not need.known and account.shortest is None and not need.stream and _scarce(hold):
             account.shortest = need.limit
         account.until = hold.until()
-        failed = self._books.held(call, hold, account.held.parts(account.until, amounts))
+        self._recorded(call, hold, account.held.parts(account.until, amounts))
+
+    def _recorded(self, call: Call, hold: Hold, parts: list[Part]) -> None:
+        failed = self._books.held(call, hold, parts)
         if failed is not None:
             self.release(call, recorded=False)
             raise failed
@@ -194,7 +211,10 @@ class Ledger:
         used, until = held.amounts(_used(usage)), account.until
         # A hold that has grown has several claims of one counter: what was used is divided among them.
         divided = spread(hold.claims, held.used(used))[0] if hold.slices else used
-        settled = self.counters.settle(hold, held.used(used)) if hold.slices else self.counters.spend(hold, used)
+        if hold.slices:
+            settled = self.counters.settle(hold, held.used(used))
+        else:
+            settled = self.counters.spend(hold, used) if used else ()
         for overrun in settled:
             unit = overrun.counter.unit
             self.overruns[unit] = self.overruns.get(unit, 0) + overrun.amount
