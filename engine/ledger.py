@@ -98,6 +98,7 @@ class Ledger:
         account.held, account.shortest, account.wanted, account.until = every, None, None, ()
         account.hold, account.open = Hold(HoldId(call.id, call.attempt), ()), True
         account.counted = account.counted or call.attempt
+        self._open[account.hold.id] = account.hold
         self._recorded(call, account.hold, [])
 
     def _plenty(self, call: Call, every: Counted, rough: Wanted) -> bool:

@@ -174,14 +174,15 @@ class Memory:
             self._amend(hold, {counter.id: 0 for counter, _ in hold.claims})
 
     async def renew(self, holds: Sequence[Hold]) -> Sequence[Hold]:
-        """Lease holds anew; returns those that are no longer open."""
+        """Lease holds anew; returns those that are no longer open. One that claims nothing has nothing to lose."""
         now = int(self._clock.monotonic() * MICROS) * 1_000
         self._expire(now)
         lost = []
         for hold in holds:
             grant = self._open.pop(hold.id, None)
             if grant is None:
-                lost.append(hold)
+                if hold.claims:
+                    lost.append(hold)
             else:
                 grant.expires = now + self._lease
                 self._open[hold.id] = grant
