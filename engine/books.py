@@ -6,14 +6,15 @@ where a loop's turns end with a flush of the journal, that is soon enough (`Cork
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from msgspec import Raw
 
 from engine.call import Call
 from engine.claims import Claim, Hold
 from engine.errors import InternalError
-from engine.journal import Journal
+from engine.journal import Entry, Journal
 from engine.posting import Held, Part, Released, Reset, Row, Settled, Who, encode, packed
 from engine.windows import Algorithm
 
@@ -55,16 +56,30 @@ class Books:
     def held(self, call: Call, hold: Hold, parts: list[Part]) -> InternalError | None:
         """Write what was granted, and what to record of the call should nothing more be heard of it."""
         journal = self._journal
+        if journal is None or journal.record(self._held(call, hold, parts), kept=False):
+            return None
+        return _unavailable(journal)
+
+    def holding(self, call: Call, hold: Hold, parts: list[Part]) -> Callable[[], InternalError | None] | None:
+        """Write what was granted with the others of this turn; what is returned is to be asked before anything is sent."""
+        journal = self._journal
         if journal is None:
             return None
+        return partial(_written, journal, journal.append(self._held(call, hold, parts), kept=False))
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the records of a loop's turn go out together."""
+        return self._journal is not None and self._journal.soon is not None
+
+    def _held(self, call: Call, hold: Hold, parts: list[Part]) -> bytes:
         account = call.account
         row = account.row = self._row(call)
         wanted = account.wanted
         if wanted is not None:
             row.prompt_tokens, row.completion_tokens, row.spend = wanted.input, wanted.held, wanted.cost(wanted.held)
         row.metadata = ESTIMATED
-        written = journal.record(encode(Held(call.id, hold.id.attempt, parts, row)), kept=False)
-        return None if written else _unavailable(journal)
+        return encode(Held(call.id, hold.id.attempt, parts, row))
 
     def settled(self, call: Call, hold: Hold | None, parts: list[Part], duration: float, *, final: bool) -> None:
         """Write what was used; a `final` one with the call's row."""
@@ -75,7 +90,7 @@ class Books:
         attempt = hold.id.attempt if hold is not None else call.attempt + 1
         row = self._ended(call, duration) if final else None
         settled = encode(Settled(call.id, attempt, parts, row))
-        if journal.soon is not None:
+        if self.gathers:
             journal.append(settled)
         else:
             journal.record(settled)
@@ -150,6 +165,10 @@ def _who(call: Call) -> Who:
         "custom_llm_provider": deployment.provider, "api_base": deployment.api_base.partition("?")[0],
     }  # fmt: skip
     return Who(call_type=who.call_type, **own, **there)
+
+
+def _written(journal: Journal, entry: Entry) -> InternalError | None:
+    return None if journal.write_now(entry) else _unavailable(journal)
 
 
 def _unavailable(journal: Journal) -> InternalError:

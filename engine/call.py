@@ -223,11 +223,12 @@ class Account:
     `hold` is what its last attempt was granted, `open` until that is settled or given back, `wanted` what it was granted for
     where anything of it is counted; `shortest` the output limit that the upstream is sent instead of the client's, for what
     remains pays for no more. `counted` is the attempt that counted as the request, `written` is set once the spend row is;
-    `held` says in which counters, `until` to when it counts there, `row` is the spend row as far as it is known.
+    `held` says in which counters, `until` to when it counts there, `row` is the spend row as far as it is known. `begun` is to be
+    asked before the first byte goes upstream, and returns the error for which none may.
     """
 
     __slots__ = (
-        "answer_id", "counted", "end_user", "held", "hold", "open", "row", "shortest", "until", "wanted", "written",
+        "answer_id", "begun", "counted", "end_user", "held", "hold", "open", "row", "shortest", "until", "wanted", "written",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -240,6 +241,7 @@ class Account:
         self.row: Row | None = None
         self.shortest: int | None = None
         self.end_user = ""
+        self.begun: Callable[[], Exception | None] | None = None
         self.answer_id = ""
         """The id in the answer's body."""
 

@@ -75,6 +75,8 @@ class Endpoint(Protocol):
     """Request members that this provider has under another name."""
     secrets: tuple[bytes, ...]
     """Credentials that the upstream is sent, and that no client may be shown when an upstream quotes them."""
+    asks_first: bool
+    """Whether `send` hands `call.account.begun` on with its request; without, it is asked before."""
 
     def input_tokens(self, call: Call) -> int | None:
         """Return the input tokens that the provider will count, where it counts as we can; None where that is a guess."""

@@ -113,6 +113,10 @@ class Forwarding:
             else:
                 forwarder.ledger.release(call)
             raise
+        except InternalError:
+            # Its hold could not be put on record, so nothing was sent.
+            forwarder.ledger.release(call, recorded=False)
+            raise
         except ClientError:
             # What cannot be written for a deployment was not sent to it.
             forwarder.ledger.release(call)

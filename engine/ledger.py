@@ -164,6 +164,11 @@ class Ledger:
         self._recorded(call, hold, account.held.parts(account.until, amounts))
 
     def _recorded(self, call: Call, hold: Hold, parts: list[Part]) -> None:
+        """Put a hold on record; where its sender asks first, with the others of this turn."""
+        deployment, call.account.begun = call.deployment, None
+        if deployment is not None and deployment.endpoint.asks_first and self._books.gathers:
+            call.account.begun = self._books.holding(call, hold, parts)
+            return
         failed = self._books.held(call, hold, parts)
         if failed is not None:
             self.release(call, recorded=False)

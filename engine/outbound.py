@@ -93,9 +93,10 @@ class HttpRequest:
     """One outbound request: `head` holds the header lines (`name: value CRLF`) but those of framing, which are ours.
 
     Its body is `body`, or `upload` where there is one. `bodiless` tells that a request without a body has no length either.
+    `begun` is asked once, right before the first byte leaves: an error that it returns is raised, and nothing is sent.
     """
 
-    __slots__ = ("bodiless", "body", "head", "method", "origin", "target", "timeouts", "upload")
+    __slots__ = ("begun", "bodiless", "body", "head", "method", "origin", "target", "timeouts", "upload")
 
     def __init__(self, origin: Origin, target: bytes, head: bytes, body: Pieces, timeouts: Timeouts) -> None:
         self.origin = origin
@@ -106,6 +107,7 @@ class HttpRequest:
         self.timeouts = timeouts
         self.upload: Upload | None = None
         self.bodiless = False
+        self.begun: Callable[[], Exception | None] | None = None
 
 
 class Upstream(Protocol):

@@ -258,6 +258,7 @@ class Nowhere:
     unsupported = drops = frozenset[str]()
     renames: Sequence[tuple[str, str]] = ()
     secrets: tuple[bytes, ...] = ()
+    asks_first = False
 
     def __init__(self, target: Address) -> None:
         self.api_base = f"{target.origin.scheme}://{target.host}{target.path}"

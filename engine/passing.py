@@ -18,7 +18,7 @@ from engine.amounts import Fixed, Wanted, passed
 from engine.call import Call, Usage
 from engine.contracts import Arrival, Clock, Http, HttpRequest, Random, Refused, Tunnel, Upstream
 from engine.counting import counted
-from engine.errors import ClientError, UpstreamError, invalid_request
+from engine.errors import ClientError, InternalError, UpstreamError, invalid_request
 from engine.expr.program import ERRORS
 from engine.frames import Chunks
 from engine.headers import passed_head, switched_head
@@ -91,8 +91,12 @@ class Conversation:
                     continue
                 break
             request.head += offered(call)
+            request.begun = call.account.begun
             try:
                 self._tunnel = await passer.http.tunnel(request)
+            except InternalError:
+                passer.ledger.release(call, recorded=False)
+                raise
             except UpstreamError as error:
                 passer.ledger.release(call)
                 last, tries = error, tries - 1

@@ -110,6 +110,7 @@ class _Endpoint:
         self.drops = real.drops
         self.renames = real.renames
         self.secrets = real.secrets
+        self.asks_first = False
         self.input_tokens = real.input_tokens
         self.meter = real.meter
 

@@ -13,6 +13,8 @@ Source: RFC 9112 (message framing: 6.3, informational answers: RFC 9110 15.2).
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import httptools
@@ -108,16 +110,19 @@ class Connection(Flow, asyncio.Protocol):
         self._overhead = 0
         self._fresh = True
         self._head_only = request.method == b"HEAD"
+        begun = request.begun
+        may = None if begun is None else partial(_may_begin, exchange, begun)
         if request.upload is not None:
-            self._begin_upload(request, request.upload)
+            if may is None or may():
+                self._begin_upload(request, request.upload)
             return exchange
         pieces = request.body
         size = sum(map(len, pieces))
         length = b"" if request.bodiless else b"content-length: %d\r\n" % size
         head = b"%b %b HTTP/1.1\r\n%b%b\r\n" % (request.method, request.target, request.head, length)
         if size < JOIN_BELOW:
-            self._pool.cork.write(self._transport, b"".join((head, *pieces)))
-        else:
+            self._pool.cork.write(self._transport, b"".join((head, *pieces)), may)
+        elif may is None or may():
             self._transport.writelines((head, *pieces))
         return exchange
 
@@ -335,3 +340,11 @@ class Connection(Flow, asyncio.Protocol):
         if not exchange.complete:
             exchange.fail(UpstreamError(502, "upstream_error", f"the upstream {reason}", sent=True))
         self.abort()
+
+
+def _may_begin(exchange: Exchange, begun: Callable[[], Exception | None]) -> bool:
+    """Tell whether the first byte of a request may leave; an exchange whose may not has failed."""
+    error = begun()
+    if error is not None:
+        exchange.fail(error)
+    return error is None

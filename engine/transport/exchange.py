@@ -86,7 +86,7 @@ class Exchange:
         if not self.status:
             self.deadline = self._connection.loop.time() + self.timeouts.first_byte
 
-    def fail(self, error: UpstreamError) -> None:
+    def fail(self, error: Exception) -> None:
         """End the exchange by an error; a complete answer is not undone."""
         if not self.complete and self.error is None:
             self.error = error

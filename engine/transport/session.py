@@ -122,6 +122,8 @@ class Session:
             elif not request.bodiless:
                 whole = b"".join(request.body)
                 body = io.BytesIO(whole) if len(whole) > LARGE else whole
+            if request.begun is not None and (error := request.begun()) is not None:
+                raise error
             response = await session.request(
                 request.method.decode("ascii"), url, data=body, headers=headers, allow_redirects=False,
                 timeout=_timeout(request.timeouts), skip_auto_headers=OURS,

@@ -25,6 +25,10 @@ async def offer(dialer: Dialer, request: HttpRequest) -> TunnelConnection:
     """Send an offer over a new connection and wait for its answer; raises UpstreamError."""
     loop = asyncio.get_running_loop()
     tunnel = await dialer.dial(request.origin, lambda: TunnelConnection(loop), request.timeouts.connect)
+    error = request.begun() if request.begun is not None else None
+    if error is not None:
+        tunnel.close()
+        raise error
     try:
         tunnel.write(b"%b %b HTTP/1.1\r\n%b\r\n" % (request.method, request.target, request.head))
         async with asyncio.timeout(request.timeouts.first_byte):  # noqa: TID251 - paid once a connection

@@ -110,6 +110,7 @@ class EchoEndpoint:
     drops: frozenset[str] = frozenset()
     renames: tuple[tuple[str, str], ...] = ()
     secrets: tuple[bytes, ...] = ()
+    asks_first = False
 
     def __init__(self, manner: Manner, time: Callable[[], float]) -> None:
         self._manner = manner

@@ -57,6 +57,8 @@ class OpenAIEndpoint:
     query of their own.
     """
 
+    asks_first = True
+
     def __init__(self, http: Http, target: Target, headers: Mapping[str, str], row: Row) -> None:
         params = target.params
         self.api_base = str(params["api_base"]).rstrip("/")
@@ -99,7 +101,9 @@ class OpenAIEndpoint:
             if value is not None:
                 head += b"%b: %b\r\n" % (name.encode(), value.encode("utf-8", "surrogateescape"))
         timeouts = self._stream_timeouts if call.stream else self._timeouts
-        return await self._http.send(HttpRequest(self._origin, target, head, body, timeouts))
+        request = HttpRequest(self._origin, target, head, body, timeouts)
+        request.begun = call.account.begun
+        return await self._http.send(request)
 
     def offer(self, call: Call, query: str) -> HttpRequest | None:
         """Compose the offer of a conversation in real time."""
