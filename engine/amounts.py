@@ -42,7 +42,8 @@ class Wanted:
 
     `asked` is the client's own limit for a choice; `known` whether anybody knows the most that an answer may have. `estimate`
     is the input as estimated, `input` the most to expect of it; `guessed` whether the provider may count otherwise. `unsure`
-    whether only the answer tells what the call costs: budgets count it, though nothing is known to be held.
+    whether only the answer tells what the call costs: budgets count it, though nothing is known to be held. `worth` is what
+    is held of money.
     """
 
     __slots__ = (
@@ -58,13 +59,14 @@ class Wanted:
         "stream",
         "unsure",
         "usual",
+        "worth",
     )
 
     def __init__(self, input_bound: int, estimate: int, price: Price | None) -> None:
         self.input = input_bound
         self.estimate = estimate
         self.price = price
-        self.output = self.held = 0
+        self.output = self.held = self.worth = 0
         self.usual = 0
         """What answers usually take at most."""
         self.choices = 1
@@ -90,9 +92,9 @@ class Wanted:
     def amounts(self, *, request: bool) -> Amounts:
         """Return what to hold of each unit; a `request` counts once for a call."""
         output = min(self.held, self.usual)
-        cost = self.cost(self.held)
+        self.worth = self.cost(self.held)
         return [
-            cost or (0 if self.unsure else None),
+            self.worth or (0 if self.unsure else None),
             1 if request else None,
             self.input + output,
             self.input,

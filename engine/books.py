@@ -77,7 +77,7 @@ class Books:
         row = account.row = self._row(call)
         wanted = account.wanted
         if wanted is not None:
-            row.prompt_tokens, row.completion_tokens, row.spend = wanted.input, wanted.held, wanted.cost(wanted.held)
+            row.prompt_tokens, row.completion_tokens, row.spend = wanted.input, wanted.held, wanted.worth
         row.metadata = ESTIMATED
         return encode(Held(call.id, hold.id.attempt, parts, row))
 

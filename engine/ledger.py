@@ -35,7 +35,7 @@ SWEEP = 1.0
 """Seconds between two looks for leases that ran out."""
 RENEW = 20
 """Sweeps between two renewals: a third of the lease."""
-SAMPLED = 8
+SAMPLED = 32
 """Of so many answers one is learned from, once enough is known."""
 TRIES = 8
 """How often an answer is made shorter before the call is refused."""
@@ -190,7 +190,7 @@ class Ledger:
             except LookupError:
                 return "the lease of this call has run out"
             if refused is None:
-                need.held = target
+                need.held, need.worth = target, need.cost(target)
                 call.account.until = until = hold.until()
                 failed = self._books.held(call, hold, _parts(claims, until[len(until) - len(claims) :]))
                 return None if failed is None else failed.message
