@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 
@@ -253,6 +253,17 @@ class Store(Protocol):
 
     def __init__(self, settings: Mapping[str, Any]) -> None: ...
 
+    def identity(self) -> str:
+        """Return the random name that the store was given when it was made: processes that see the same share it."""
+
+    def watch(self, on_change: Callable[[Kind, str], None], on_lost: Callable[[], None]) -> None:
+        """Tell from now on, until `close`, what entities change, by whatever process: by kind and id, after the fact.
+
+        What this process changes itself may be told too, and what folds add to an entity's spend is not. `on_lost` says
+        that changes may have gone unheard. Callbacks come on the store's own thread, which nothing else can use
+        meanwhile: they hand over and return, and never call the store. Raises StoreError, also for a second watcher.
+        """
+
     def put(self, entity: Entity, *, new: bool = False) -> None:
         """Create or replace an entity, but for its `spend` and `created_at`.
 
@@ -263,7 +274,10 @@ class Store(Protocol):
         """Return one entity."""
 
     def entities(self, kind: Kind) -> Iterator[Row]:
-        """Give every entity of a kind, one after the other; nobody else reads until the last."""
+        """Give every entity of a kind, one after the other; somebody else's reading may have to wait until the last.
+
+        What is put or deleted while this is iterated may be in it or not.
+        """
 
     def delete(self, kind: Kind, ids: Sequence[str]) -> list[str]:
         """Delete entities, all or none; return the ids that were there."""
@@ -288,6 +302,9 @@ class Store(Protocol):
 
     def counts(self, now: int) -> Iterable[Amount]:
         """Return what counts at an instant; what is folded while this is iterated may be in it or not."""
+
+    def snapshot(self) -> tuple[Mapping[str, tuple[int, int]], Sequence[Amount]]:
+        """Return how far each journal is folded and every amount, what counts no more too, as of one moment."""
 
     def holds(self, journal: str = "main") -> Sequence[OpenHold]:
         """Return the holds that a journal left open."""

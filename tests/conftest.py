@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import Server, serving
 from tests.running import Gateway, ScriptedUpstream
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,3 +58,17 @@ async def upstream() -> AsyncIterator[ScriptedUpstream]:
     await server.start()
     yield server
     await server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Serve PostgreSQL to all tests of this process; each makes a database of its own."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_alone() -> Iterator[Server]:
+    """Serve PostgreSQL to one test, that may stop, kill and freeze it."""
+    with serving() as server:
+        yield server

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from adapters.stores.sqlite import amounts, entities, rows, spend
 from adapters.stores.sqlite.file import connect, identity, prepare, reported, transaction
+from engine.hashed import checked
 from engine.storing import (
     Amount,
     Batch,
@@ -66,9 +67,17 @@ class Sqlite:
         with reported(self._path), self._read_lock, transaction(self._reader, "BEGIN"):
             yield self._reader
 
+    def identity(self) -> str:
+        """Return the random name that the file was given when it was made."""
+        with self._reading() as connection:
+            return str(connection.execute("SELECT identity FROM store").fetchone()[0])
+
+    def watch(self, on_change: Callable[[Kind, str], None], on_lost: Callable[[], None]) -> None:
+        """Tell nothing: the file is one process's, which knows what it changes."""
+
     def put(self, entity: Entity, *, new: bool = False) -> None:
         """Create or replace an entity, but for its `spend` and `created_at`."""
-        entities.checked(entity)
+        checked(entity)
         with self._writing() as connection:
             entities.refuse_conflicts(connection, entity, new=new)
             entities.put(connection, entity)
@@ -118,7 +127,7 @@ class Sqlite:
         """Add what a journal holds up to a position, all or nothing; False when it was there already."""
         for change in batch.changes:
             if isinstance(change, Entity):
-                entities.checked(change)
+                checked(change)
         try:
             return self._fold(batch, journal)
         except UnicodeEncodeError:
@@ -148,6 +157,12 @@ class Sqlite:
                 return
             yield from page
             after = page[-1][:2]
+
+    def snapshot(self) -> tuple[dict[str, tuple[int, int]], list[Amount]]:
+        """Return how far each journal is folded and every amount, as of one moment."""
+        with self._reading() as connection:
+            positions = connection.execute("SELECT journal, segment, reached FROM positions").fetchall()
+            return {journal: (segment, reached) for journal, segment, reached in positions}, amounts.every(connection)
 
     def holds(self, journal: str = "main") -> list[OpenHold]:
         """Return the holds that a journal left open."""

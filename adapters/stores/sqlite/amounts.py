@@ -41,6 +41,12 @@ def page(connection: sqlite3.Connection, now: int, after: tuple[bytes, int]) -> 
     return [Amount(*row) for row in rows]
 
 
+def every(connection: sqlite3.Connection) -> list[Amount]:
+    """Return all there is, what counts no more too."""
+    rows = connection.execute("SELECT counter, until, used FROM amounts ORDER BY counter, until")
+    return [Amount(*row) for row in rows]
+
+
 def holds(connection: sqlite3.Connection, journal: str) -> list[OpenHold]:
     """Return the holds that a journal left open."""
     rows = connection.execute("SELECT call, attempt, record FROM holds WHERE journal = ?", (journal,))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,30 +32,7 @@ PUT = (
     f"INSERT INTO entities ({COLUMNS}) VALUES ({', '.join('?' * len(Entity._fields))}) "  # noqa: S608  # own names
     f"ON CONFLICT (kind, id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in REPLACED)}"
 )
-HASH = re.compile(r"[0-9a-f]{64}")
 LARGEST_PAGE = 1000
-
-
-def checked(entity: Entity) -> None:
-    """Refuse a key that is not hashed; raises StoreError, which does not show it."""
-    if entity.kind is not Kind.KEY:
-        return
-    if not HASH.fullmatch(entity.id):
-        raise StoreError("a key is stored by its SHA-256, 64 lower-case hexadecimal digits")
-    for text in _texts([*entity[2:6], entity.document]):
-        if hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest() == entity.id:
-            raise StoreError("a key's clear text is never stored; leave it out of what goes with its hash")
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _texts([name, inner])
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            yield from _texts(inner)
 
 
 def refuse_conflicts(connection: sqlite3.Connection, entity: Entity, *, new: bool) -> None:

@@ -6,7 +6,6 @@ That is most of a row's bytes, and one index on it does for those on key, user a
 from __future__ import annotations
 
 import functools
-import hashlib
 import heapq
 import json
 import math
@@ -16,8 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.stores.sqlite import many
-from adapters.stores.sqlite.entities import HASH
 from adapters.stores.sqlite.text import clean
+from engine.hashed import hashed
 from engine.storing import Cursor, LogFilter, LogPage, SpendRow, StoreError
 
 FIELDS = SpendRow._fields
@@ -52,53 +51,38 @@ MANY = 2000
 """Callers whose rows are looked for one after the other; those of more are looked for among the newest of all."""
 KNOWN = 4096
 """Tags remembered as they are stored."""
-NO_TAGS = "[]"
-
-Stored = tuple[Any, ...]
-"""A row's values, by `COLUMNS`."""
 _caller = operator.itemgetter(*map(FIELDS.index, CALLER))
 _own = operator.itemgetter(*map(FIELDS.index, OWN))
 _TAGS = FIELDS.index("request_tags")
 
 
 class Callers(dict[tuple[str, ...], int]):
-    """Numbers of the callers of one batch; `by_number` are their values as they are stored."""
+    """Numbers of the callers of one batch."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         super().__init__()
-        self.by_number: dict[int, tuple[str, ...]] = {}
         self._connection = connection
 
     def __missing__(self, caller: tuple[str, ...]) -> int:
         values = (hashed(caller[0]), *caller[1:])
         found = self._connection.execute(FIND, values).fetchone() or self._connection.execute(MEET, values).fetchone()
         self[caller] = number = int(found[0])
-        self.by_number[number] = values
         return number
 
 
-def insert(connection: sqlite3.Connection, rows: Sequence[SpendRow]) -> tuple[list[Stored], Callers]:
-    """Write rows; return them as they are stored, and their callers.
+def insert(connection: sqlite3.Connection, rows: Sequence[SpendRow]) -> None:
+    """Write rows.
 
     Raises UnicodeEncodeError for half characters; they are too rare to be looked for: see `cleaned`.
     """
     callers = Callers(connection)
-    written = [(callers[_caller(row)], _tags(row[_TAGS]), *_own(row)) for row in rows]
-    many.run(connection, INSERT, written)
-    return written, callers
+    many.run(connection, INSERT, [(callers[_caller(row)], _tags(row[_TAGS]), *_own(row)) for row in rows])
 
 
 def cleaned(row: SpendRow) -> SpendRow:
     """Return a row whose texts the database takes."""
     found = SpendRow._make(clean(value) if isinstance(value, str) else value for value in row)
     return found._replace(api_key=hashed(row.api_key), request_tags=tuple(map(clean, row.request_tags)))
-
-
-def hashed(key: str) -> str:
-    """Return a key's hash: one that is not hashed is, so that no mistake elsewhere stores a secret."""
-    if not key or HASH.fullmatch(key):
-        return key
-    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @functools.lru_cache(maxsize=KNOWN)

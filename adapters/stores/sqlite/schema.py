@@ -112,10 +112,15 @@ CALLERS = (
     "CREATE INDEX spend_logs_end_user ON spend_logs (end_user, start_time) WHERE end_user != ''",
     "CREATE INDEX spend_logs_request ON spend_logs (substr(request_id, -12))",
 )
+IDENTITY = (
+    "CREATE TABLE store (identity TEXT NOT NULL) STRICT",
+    "INSERT INTO store VALUES (lower(hex(randomblob(16))))",
+)
 MIGRATIONS: tuple[Migration, ...] = (
     Migration("entities", ENTITIES),
     Migration("spend logs", SPEND_LOGS),
     Migration("rollups and positions", ROLLUPS),
     Migration("amounts and holds", AMOUNTS),
     Migration("callers of spend logs", CALLERS),
+    Migration("identity", IDENTITY),
 )
