@@ -33,7 +33,7 @@ class Durable:
             counters = registry.counters("memory", clock)
             counters.restore(self.store.counts(int(clock.time() * 1e9)))
             self.ledger = Ledger(counters, clock, Books(self.journal))
-            self.ledger.recall({key: one.spend for key, one in self.store.totals(Scope.KEY).items()})
+            self.ledger.spent.recall({key: one.spend for key, one in self.store.totals(Scope.KEY).items()})
         except (StoreError, JournalError, OSError) as error:
             raise StartError(str(error)) from error
 

@@ -18,7 +18,7 @@ from engine.api.health import Health
 from engine.api.inference import Inference
 from engine.api.limits import Limits
 from engine.api.listener import Listener
-from engine.api.management import Spending, management
+from engine.api.management import Beside, management
 from engine.api.models import Models
 from engine.config.problems import Problem
 from engine.contracts import Deps
@@ -169,7 +169,7 @@ class Instance:
         application.add_routes(
             management(
                 self.identity, self.durable.store, lambda: self.snapshot.settings.key_header,
-                Spending(self.durable.folded, self.ledger.counters.count),
+                Beside(self.durable.folded, self.ledger.counters.count),
                 unenforced=self._settled.allow_unenforced,
             )
         )  # fmt: skip

@@ -119,7 +119,7 @@ def recovered(data: Path) -> int:
     """Open and close what outlives a gateway, as its start does; return what the poor key has spent."""
     held = DataDir.open(data)
     durable = Durable(REGISTRY, held, SystemClock())
-    spent = durable.ledger.spent(digest(POOR))
+    spent = durable.ledger.spent.of(digest(POOR))
     assert durable.store.totals(Scope.KEY)[digest(POOR)].spend == spent
     asyncio.run(durable.close())
     held.close()
