@@ -307,8 +307,8 @@ class Registry(Protocol):
     def sink(self, name: str, settings: Mapping[str, Any]) -> Sink:
         """Make a record sink."""
 
-    def counters(self, name: str, clock: Clock) -> Counters:
-        """Make the place where counters live."""
+    def counters(self, name: str, clock: Clock, settings: Mapping[str, Any] | None = None) -> Counters:
+        """Make the place where counters live; raises ValueError for settings that are none."""
 
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:
         """Open a store; raises StoreError."""
