@@ -1,7 +1,8 @@
 """The store `postgres`: a database that several gateways share.
 
 Settings: `url`, and `pool_limit` (connections at once, 10), `pool_timeout` (10), `connect_timeout` (5) and `timeout`
-(15), seconds to wait for a connection in use, for a new one, and for a call in all.
+(15), seconds to wait for a connection in use, for a new one, and for a call in all; `pgbouncer` says that a pooler
+between gives each transaction another connection.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Postgres:
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        address = Address(str(settings["url"]))
+        address = Address(str(settings["url"]), shared=bool(settings.get("pgbouncer")))
         self._connections = Connections(address, Limits.of(address.limits, settings))
         self._watched = False
         try:

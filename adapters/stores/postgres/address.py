@@ -42,7 +42,7 @@ class Address:
 
     __slots__ = ("dsn", "limits", "schema", "shared", "shown")
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, shared: bool = False) -> None:
         """Read a URL; raises StoreError that says what is wrong with it and shows nothing of what may be a password."""
         scheme, separator, _ = url.partition("://")
         if not separator or scheme not in SCHEMES:
@@ -58,7 +58,7 @@ class Address:
             raise _unreadable()
         parameters = dict(asked)
         self.schema = _schema(parameters.pop("schema", ""))
-        self.shared = parameters.pop("pgbouncer", "").lower() in {"true", "1"}
+        self.shared = parameters.pop("pgbouncer", "").lower() in {"true", "1"} or shared
         self.limits = {LIMITS[name]: _number(name, parameters.pop(name)) for name in LIMITS if name in parameters}
         _refuse_unknown(parameters)
         if parameters.get("sslaccept") == "strict" and parameters.get("sslmode") in {None, "prefer", "require"}:
