@@ -16,8 +16,10 @@ from typing import Any
 
 from engine.contracts import Clock, Counters, Deps, Dialect, Provider, Sink
 from engine.policy import Policy
-from engine.storing import Store
+from engine.storing import Store, StoreError
 
+DISTRIBUTION = "interlock-gateway"
+"""What `pip` knows this program by; an extension that needs more than it has an extra of the extension's name."""
 SHOWN = 20
 """Names that an error lists."""
 
@@ -67,8 +69,13 @@ class Extensions:
         return counters
 
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:
-        """Open a store; raises StoreError."""
-        store: Store = _find("stores", name)(settings)
+        """Open a store; raises StoreError, also where what it needs is not installed."""
+        try:
+            store: Store = _find("stores", name)(settings)
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"store `{name}` needs the package `{error.name}`: pip install '{DISTRIBUTION}[{name}]'"
+            ) from error
         return store
 
     def kind(self, name: str) -> type[Policy]:

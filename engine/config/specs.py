@@ -227,6 +227,18 @@ class GeneralSettings(Spec):
     """The administrator's key: `sk-` and 16 characters or more."""
     data_dir: str | None = None
     """Where state is kept; `./interlock-data` when absent."""
+    database_url: str | None = Field(default=None, repr=False)
+    """The PostgreSQL database that several gateways share: `postgresql://user:password@host:5432/name`."""
+    database_connection_pool_limit: Count | None = None
+    """Connections that a process has to the database at most; 10 when absent."""
+    database_connection_timeout: Amount | None = None
+    """Seconds to wait for one of them when all are in use."""
+    database_connect_timeout: Amount | None = None
+    """Seconds that a new one may take."""
+    database_socket_timeout: Amount | None = None
+    """Seconds that anything asked of the database may take in all."""
+    database_disable_prepared_statements: bool = False
+    """Say that there is a pooler between which gives each transaction another connection."""
     max_request_size_mb: Amount = 32
     litellm_key_header_name: str | None = None
     """One more header in which clients may send their key."""

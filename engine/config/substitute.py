@@ -11,8 +11,8 @@ from engine.config.problems import Findings, Path, kind_of_value
 
 REFERENCE = re.compile(r"os\.environ/([A-Za-z_][A-Za-z0-9_]*)")
 
-NEEDED = frozenset({"api_key", "key", "master_key", "api_base", "base_url", "target"})
-"""Fields whose loss would change whom we call or who may call."""
+NEEDED = frozenset({"api_key", "key", "master_key", "api_base", "base_url", "target", "database_url"})
+"""Fields whose loss would change whom we call, who may call or where that is kept."""
 SENT = frozenset({"extra_headers", "pass_through_endpoints"})
 """Mappings of which nothing may be lost: what they hold is sent upstream."""
 
