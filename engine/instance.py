@@ -30,6 +30,7 @@ from engine.extensions import Extensions
 from engine.forward import Forwarder
 from engine.gateway import Gateway
 from engine.identity import Identity
+from engine.keeping import Keeping
 from engine.metrics import Metrics
 from engine.outcome import Outcome
 from engine.outside import SystemClock
@@ -39,6 +40,7 @@ from engine.receive import Receiver
 from engine.record import Recorder
 from engine.reload import Apply, Reloader, Reloading
 from engine.settle import Settled
+from engine.sharing import Sharing
 from engine.storing import Kind
 from engine.supervisor import Supervisor
 from engine.transport import Transport, make
@@ -65,8 +67,8 @@ class Instance:
     """One running gateway, of what was settled before it could start."""
 
     def __init__(
-        self, settled: Settled, data: DataDir, environ: Mapping[str, str], reloading: MakeReloading | None = None,
-        whole: Whole | None = None,
+        self, settled: Settled, data: DataDir, environ: Mapping[str, str], keep: Keeping,
+        reloading: MakeReloading | None = None, whole: Whole | None = None,
     ) -> None:  # fmt: skip
         self.data = data
         self._settled = settled
@@ -79,13 +81,14 @@ class Instance:
         self.prices = Prices.bundled()
         built = settled.build(self.registry, self.prices)
         self.snapshot = built.snapshot
-        self.durable = Durable(self.registry, data, clock)
+        self.durable = Durable(self.registry, data, clock, keep)
         self.directory = Directory(None)
         self.directory.declare(settled.spec.general.master_key, built.declared, self.registry.kind)
+        self.ledger = self.durable.ledger
+        self.sharing = Sharing(self.durable.store, self.directory, self.ledger, self.durable.bus)
         for kind in Kind:
             self.directory.fill(kind, self.durable.store.entities(kind))
         self.identity = Identity(self.directory, clock.time)
-        self.ledger = self.durable.ledger
         self.ledger.callers, self.ledger.customers = self.directory.known, self.directory.customer
         self.ledger.in_force = lambda: self.snapshot
         self.snapshot.policies.limits.view = self.ledger.counters.view
@@ -117,13 +120,16 @@ class Instance:
             self.inference.match, self.inference.serve, runner, self.limits, Cork(self.durable.journal.flush)
         )
         self._gauges(self._listener)
-        self.durable.begin(loop)
+        await self.durable.begin()
         for name, run in (
             ("transport", self.http.run),
             ("records", self.recorder.run),
             ("ledger", self.ledger.run),
             ("journal", self.durable.journal.run),
             ("folding", self.durable.folder.run),
+            ("counters", self.durable.counters.run),
+            ("entities", self.sharing.run),
+            ("tallies", self.sharing.tell),
             ("limits", self.limits.run),
             ("loop", self._watch_loop),
             *self.reloader.components(),
@@ -169,7 +175,7 @@ class Instance:
         application.add_routes(
             management(
                 self.identity, self.durable.store, lambda: self.snapshot.settings.key_header,
-                Beside(self.durable.folded, self.ledger.counters.count),
+                Beside(self.durable.folded, self.ledger.counters.count, self.sharing.changed),
                 unenforced=self._settled.allow_unenforced,
             )
         )  # fmt: skip

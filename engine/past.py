@@ -28,8 +28,8 @@ class Past:
         self._store, self._journal, self._folder = store, journal, folder
         folded = Position(*store.position(name))
         self._left = left(journal.recovery, folded, store.holds(name))
-        self._begin = journal.position
-        """Where this process's own records begin."""
+        self._begin = Position(journal.position.segment, 0)
+        """Where this process's own records begin, and what is left is folded to."""
 
     def pause(self) -> None:
         """Fold nothing more into the store until `resume`."""

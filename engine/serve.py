@@ -17,6 +17,7 @@ from engine.config.specs import ConfigSpec
 from engine.data_dir import DEFAULT, DataDir
 from engine.difference import Difference
 from engine.instance import Instance
+from engine.keeping import keeping
 from engine.outcome import Outcome
 from engine.process import bind, raise_file_limit, tune
 from engine.reload import Reloading
@@ -59,19 +60,23 @@ async def run(compiled: Compiled, options: Options, environ: Mapping[str, str]) 
         raise StartError(
             f"no master key is set, so only loopback may be served, not {host}; set general_settings.master_key"
         )
-    if options.workers > 1:
-        raise StartError("--workers needs shared counters (Redis), which are not built yet; start one worker")
     raise_file_limit()
     sock = bind(host, options.port, shared=options.workers > 1)
     data = DataDir.ephemeral() if options.ephemeral else DataDir.open(_data_path(options, settled.spec, environ))
     try:
+        keep = keeping(settled.spec, environ, data.root)
+        if options.workers > 1 and not keep.shared:
+            raise StartError(
+                f"{options.workers} workers need counters that they share: set REDIS_URL (or router_settings.redis_url), "
+                "or start one worker"
+            )
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         if options.workers > 1:
             await _many(_master(compiled, settled, options, data, environ, sock), settled, sock, stop)
         else:
-            await _one(Instance(settled, data, environ), settled, sock, stop, options.drain)
+            await _one(Instance(settled, data, environ, keep), settled, sock, stop, options.drain)
     finally:
         sock.close()
         data.close()

@@ -17,7 +17,8 @@ import structlog
 
 from engine.directory import Directory
 from engine.ledger import Ledger
-from engine.storing import Kind, Store, StoreError
+from engine.slices import sliced
+from engine.storing import Kind, Row, Store, StoreError
 
 log = structlog.get_logger("interlock")
 
@@ -28,6 +29,7 @@ AGAIN = 1.0
 """Seconds until a store that could not be read is asked again; until then what is known stays in force."""
 MANY = 1_000
 """Changed entities beyond which all are read."""
+
 
 class Bus(Protocol):
     """Carries messages to every process; who was cut off is told that it has lost some."""
@@ -110,10 +112,12 @@ class Sharing:
     async def _read_all(self) -> None:
         self._stale.clear()
         for kind in Kind:
-            rows = await asyncio.to_thread(lambda kind=kind: list(self._store.entities(kind)))
-            self._directory.refill(kind, rows)
+            await sliced(self._directory.refilling(kind, await asyncio.to_thread(self._rows, kind)))
         self._all = False
         log.info("entities read anew")
+
+    def _rows(self, kind: Kind) -> list[Row]:
+        return list(self._store.entities(kind))
 
     def _from_store(self, kind: Kind, name: str) -> None:
         self._soon(self._mark, kind, name)

@@ -16,7 +16,9 @@ import structlog
 
 from engine.config.problems import Problem
 from engine.contracts import Deps
+from engine.durable import settle_left
 from engine.extensions import Extensions
+from engine.keeping import keeping
 from engine.metrics import Metrics
 from engine.outcome import Outcome
 from engine.outside import SystemClock
@@ -49,7 +51,8 @@ class Master:
         self._settled, self._outcome, self._start = settled, outcome, start
         chance = random.Random()  # noqa: S311 - it spreads load, it guards nothing
         self._http = make(environ)
-        self._registry = Extensions(Deps(SystemClock(), chance, self._http, environ))
+        self._environ, self._clock = environ, SystemClock()
+        self._registry = Extensions(Deps(self._clock, chance, self._http, environ))
         self._prices = Prices.bundled()
         self._metrics = Metrics()
         self._publishing = asyncio.Lock()
@@ -63,6 +66,7 @@ class Master:
         `ready` is called once all have started.
         """
         built = self._settled.build(self._registry, self._prices)
+        await asyncio.to_thread(self._settle_left)
         try:
             for post in self._posts:
                 self._supervisor.start(f"worker {post.number}", post.run)
@@ -74,6 +78,11 @@ class Master:
             await stop.wait()
         finally:
             await self._end()
+
+    def _settle_left(self) -> None:
+        root = self._start.data
+        keep = keeping(self._settled.spec, self._environ, root)
+        settle_left(self._registry, root, self._clock, keep, range(1, self.workers + 1))
 
     async def _begun(self, stop: asyncio.Event) -> bool:
         """Wait until every worker has started; False when it is to stop before. Raises StartError as `run`."""

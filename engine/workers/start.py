@@ -1,4 +1,4 @@
-"""What a worker is told before it begins, and where its own files are."""
+"""What a worker is told before it begins."""
 
 from __future__ import annotations
 
@@ -43,8 +43,3 @@ def unpacked(data: bytes) -> Start:
     """Read what `packed` wrote."""
     start: Start = pickle.loads(data)  # noqa: S301 - our own process wrote it
     return start
-
-
-def own_dir(data: Path, number: int) -> Path:
-    """Return the directory of a worker's own files."""
-    return data / "workers" / str(number)

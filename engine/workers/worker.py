@@ -19,6 +19,7 @@ import uvloop
 from engine import logs
 from engine.data_dir import DataDir, DataDirError
 from engine.instance import Instance, MakeReloading
+from engine.keeping import keeping, own_dir
 from engine.metrics import Metrics
 from engine.outcome import Linking, Outcome
 from engine.process import bind, raise_file_limit, tune
@@ -26,7 +27,7 @@ from engine.reload import Apply, Component, Report
 from engine.settle import Settled, StartError
 from engine.supervisor import Supervisor
 from engine.workers.channel import Channel
-from engine.workers.start import Start, own_dir, unpacked
+from engine.workers.start import Start, unpacked
 
 log = structlog.get_logger("interlock")
 
@@ -121,8 +122,9 @@ class Worker:
         sock = bind(start.host, start.port, shared=True)
         data = DataDir.open(own_dir(start.data, start.number), root=start.data)
         try:
+            keep = keeping(settled.spec, environ, start.data, start.number)
             self._instance = instance = Instance(
-                settled, data, environ, self._reloading(start, linking), Whole(self.channel)
+                settled, data, environ, keep, self._reloading(start, linking), Whole(self.channel)
             )
             tune()
             await instance.serve(sock, self.stop, start.drain, lambda: self.started.set_result(""))
