@@ -103,7 +103,8 @@ async def test_nothing_is_folded_while_paused(house):
     assert [one[2] for one in house.past.counted()[1]] == [4]
 
 
-def test_a_process_tells_what_the_one_before_had_not_folded(house, tmp_path):
+def test_a_process_tells_what_the_one_before_had_not_folded(tmp_path):
+    house = House(tmp_path)
     house.write(held("folded", (A, NEVER, 1)), settled("folded", (A, NEVER, 1)), held("open", (B, NEVER, 6)))
     house.fold()
     seeded = house.past.counted()[0][house.past.journal]
