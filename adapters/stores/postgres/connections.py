@@ -26,8 +26,8 @@ TRIES = 6
 """Times that a transaction is begun which the server ends in favour of another."""
 PAUSE = 0.05
 """Seconds between two tries at most, and that much more before each."""
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, OverflowError, ValueError)  # fmt: skip
-"""What the driver raises: for the server, for itself, for the network, and for values that are none."""
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, OverflowError)
+"""What the driver raises: for the server, for itself, for the network, and for numbers that are too large."""
 AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 T = TypeVar("T")
@@ -162,7 +162,7 @@ class Connections:
             made: Connection = await asyncpg.connect(self.address.dsn, timeout=seconds, loop=self._loop, **more)
         except TimeoutError:
             raise self.error(f"no connection within {seconds:g} s") from None
-        except FAILURES as error:
+        except (*FAILURES, ValueError) as error:
             raise self.error(self.said(error)) from error
         return made
 
