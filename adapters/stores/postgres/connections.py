@@ -26,8 +26,15 @@ TRIES = 6
 """Times that a transaction is begun which the server ends in favour of another."""
 PAUSE = 0.05
 """Seconds between two tries at most, and that much more before each."""
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, OverflowError, ValueError)  # fmt: skip
-"""What the driver raises: for the server, for itself, for the network, and for values that are none."""
+FAILURES = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    EOFError,
+    OverflowError,
+)
+"""What the driver raises: for the server, for itself, for the network, and for numbers that are too large."""
 AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 T = TypeVar("T")
@@ -162,7 +169,7 @@ class Connections:
             made: Connection = await asyncpg.connect(self.address.dsn, timeout=seconds, loop=self._loop, **more)
         except TimeoutError:
             raise self.error(f"no connection within {seconds:g} s") from None
-        except FAILURES as error:
+        except (*FAILURES, ValueError) as error:
             raise self.error(self.said(error)) from error
         return made
 
@@ -173,6 +180,8 @@ class Connections:
     @staticmethod
     def said(error: BaseException) -> str:
         """Return an error's first line: the others, and what the driver adds, may quote what is stored."""
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror.lower()
         text = str(error.args[0]) if error.args and isinstance(error.args[0], str) else str(error)
         text = text.partition("\n")[0]
         if isinstance(error, asyncpg.DataError):

@@ -39,15 +39,15 @@ async def add(connection: Connection, given: Sequence[SpendRow]) -> None:
     if there:
         kinds, keys = map(list, zip(*there, strict=True))
         await connection.execute(SPENT, kinds, keys, [every[one] for one in there])
-    await _add_sums(connection, sums)
+    if sums:
+        await _add_sums(connection, sums)
 
 
 async def _add_sums(connection: Connection, sums: Sums) -> None:
     order = sorted((scope, day, bounded(value), value, *amounts) for (scope, value, day), amounts in sums.items())
     scopes, days, keys, values, *amounts = map(list, zip(*order, strict=True))
     whole = [value if value != key else None for key, value in zip(keys, values, strict=True)]
-    if order:
-        await connection.execute(ADD, scopes, days, keys, whole, *amounts)
+    await connection.execute(ADD, scopes, days, keys, whole, *amounts)
 
 
 async def usage(connection: Connection, query: UsageQuery) -> list[Rollup]:

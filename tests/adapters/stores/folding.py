@@ -16,6 +16,8 @@ from engine.storing import Batch, SpendRow, StoreError
 START = 1_767_225_600.0
 """2026-01-01 00:00 UTC."""
 ROWS = 400
+TOO_LARGE = "too large|out of int64 range"
+"""What stores say of a number that they cannot hold."""
 
 
 def rows_of(batch: int, count: int = ROWS) -> list[SpendRow]:

@@ -1,4 +1,4 @@
-"""Keys, teams and customers in the store `sqlite`: put, found, listed, blocked, deleted."""
+"""Keys, teams and customers in any store: put, found, listed, blocked, deleted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import itertools
 
 import pytest
 
-from adapters.stores.sqlite import Sqlite
 from engine.storing import (
     Batch,
     ConflictError,
@@ -24,13 +23,6 @@ from engine.storing import (
 )
 
 ALL = EntityFilter()
-
-
-@pytest.fixture
-def store(tmp_path):
-    opened = Sqlite({"path": tmp_path / "store.sqlite"})
-    yield opened
-    opened.close()
 
 
 def digest(text: str) -> str:
