@@ -46,7 +46,7 @@ class Pair:
             windows = {
                 "total": TOTAL, "daily": budget("1d"), "hour": budget("1h", "Europe/Berlin"),
                 "fixed": rate("1m"), "sliding": rate("1m", "sliding"), "bucket": rate("1m", "token-bucket"),
-                "parallel": LEASE, "long": rate("1h", "sliding"),
+                "parallel": LEASE, "long": rate("5m", "sliding"),
             }  # fmt: skip
             unit = Unit.PARALLEL if name == "parallel" else Unit.TOKENS
             self.made[key] = Counter(name, unit, windows[name], self.limits[name])
