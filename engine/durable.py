@@ -77,7 +77,6 @@ class Durable:
         """Fold what is left and let go; what could not be folded is folded at the next start."""
         if not await self.folder.close():
             log.warning("spend is left to be folded at the next start")
-        await self.counters.close()
         self.journal.close()
         self.store.close()
 

@@ -89,6 +89,8 @@ class Instance:
         for kind in Kind:
             self.directory.fill(kind, self.durable.store.entities(kind))
         self.identity = Identity(self.directory, clock.time)
+        if keep.joint:
+            self.identity.look = self.sharing.look
         self.ledger.callers, self.ledger.customers = self.directory.known, self.directory.customer
         self.ledger.in_force = lambda: self.snapshot
         self.snapshot.policies.limits.view = self.ledger.counters.view
@@ -145,6 +147,8 @@ class Instance:
         finally:
             server.close()
             await runner.cleanup()
+            # What calls used is sent while the connection is still kept.
+            await self.durable.counters.close()
             await self._supervisor.stop()
             await self.reloader.close()
             await self.http.close()

@@ -34,13 +34,20 @@ class Keeping(NamedTuple):
         """Whether other processes count in the same place."""
         return self.counters != "memory"
 
+    @property
+    def joint(self) -> bool:
+        """Whether other processes may change entities in the same store."""
+        return self.shared or self.store != "sqlite"
+
 
 def keeping(spec: ConfigSpec, environ: Mapping[str, str], root: Path, worker: int = 0) -> Keeping:
     """Decide for a process whose gateway has the data directory `root`; a `worker` is one of several, counted from 1. Raises ValueError for settings that are none."""
     store, settings = store_settings(spec, environ)
     if store == "sqlite":
         settings = {"path": root / "interlock.db"}
-    return Keeping(store, settings, "memory", {}, journal_name(store, root, worker))
+    url = environ.get("REDIS_URL")
+    counters, where = ("redis", {"url": url}) if url else ("memory", {})
+    return Keeping(store, settings, counters, where, journal_name(store, root, worker))
 
 
 def journal_name(store: str, root: Path, worker: int) -> str:

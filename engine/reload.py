@@ -113,6 +113,8 @@ class Reloader:
             async with self._lock:
                 await self._compiler.compile(0.0)
         log.info("watching", files=len(self._seen))
+        # What changed before anybody watched.
+        self._wanted.set()
         while True:
             await self._wanted.wait()
             self._wanted.clear()

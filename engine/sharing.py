@@ -18,7 +18,7 @@ import structlog
 from engine.directory import Directory
 from engine.ledger import Ledger
 from engine.slices import sliced
-from engine.storing import Kind, Row, Store, StoreError
+from engine.storing import Entity, Kind, Row, Store, StoreError
 
 log = structlog.get_logger("interlock")
 
@@ -27,6 +27,8 @@ EVERY = 1.0
 """Seconds between two tellings of what was spent and learned."""
 AGAIN = 1.0
 """Seconds until a store that could not be read is asked again; until then what is known stays in force."""
+LOOKS, NAMES = 100, 10_000
+"""Unknown keys that the store is asked for in a second, and those remembered to have been asked for: anybody can make them up."""
 MANY = 1_000
 """Changed entities beyond which all are read."""
 
@@ -63,6 +65,8 @@ class Sharing:
         self._stale: dict[tuple[Kind, str], None] = {}
         self._all = False
         self._told = asyncio.Event()
+        self._looked: dict[str, float] = {}
+        self._second, self._looks = 0, 0
         self._loop = asyncio.get_running_loop()
         if bus is not None:
             bus.subscribe(ENTITIES, self._hear_changes, self._lost)
@@ -74,6 +78,38 @@ class Sharing:
         """Tell that this process has changed entities."""
         if self._bus is not None:
             self._bus.publish(ENTITIES, msgspec.msgpack.encode([(kind.value, one) for one in ids]))
+
+    async def look(self, key_hash: str) -> None:
+        """Ask the store for a key that nobody has told of: its maker may be faster than the message."""
+        now = self._loop.time()
+        if now - self._looked.get(key_hash, -AGAIN) < AGAIN or not self._may_look(int(now)):
+            return
+        self._looked[key_hash] = now
+        try:
+            key = await asyncio.to_thread(self._store.get, Kind.KEY, key_hash)
+            behind = [] if key is None else await asyncio.to_thread(self._behind, key)
+        except StoreError as error:
+            log.warning("an unknown key cannot be asked for", reason=str(error))
+            return
+        if key is not None:
+            for entity in (*behind, key):
+                self._directory.put(entity)
+
+    def _may_look(self, second: int) -> bool:
+        if second != self._second:
+            self._second, self._looks = second, 0
+        if len(self._looked) >= NAMES:
+            self._looked.clear()
+        self._looks += 1
+        return self._looks <= LOOKS
+
+    def _behind(self, key: Entity) -> list[Entity]:
+        """Return who stands behind a key, and is not known here either; for a thread."""
+        names = ((Kind.TEAM, key.team_id), (Kind.USER, key.user_id), (Kind.ORGANIZATION, key.organization_id))
+        found = [
+            self._store.get(kind, name) for kind, name in names if name and self._directory.row(kind, name) is None
+        ]
+        return [entity for entity in found if entity is not None]
 
     async def run(self) -> None:
         """Read what others have changed, as soon as they tell, until cancelled."""

@@ -45,6 +45,11 @@ class Valkey:
         self.port = port or free_port()
         self.process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
     def start(self) -> Valkey:
         self.directory.mkdir(parents=True, exist_ok=True)
         ports = () if "--tls-port" in self.options else ("--port", str(self.port))
