@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
@@ -52,10 +53,9 @@ class Valkey:
 
     def start(self) -> Valkey:
         self.directory.mkdir(parents=True, exist_ok=True)
-        ports = () if "--tls-port" in self.options else ("--port", str(self.port))
         self.process = subprocess.Popen(
             [
-                binary(), *self.options, *ports, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+                binary(), *self.options, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
                 "--dir", str(self.directory), "--daemonize", "no", "--maxmemory-policy", "noeviction",
             ],
             stdout=subprocess.DEVNULL,
@@ -140,3 +140,45 @@ async def until(true: Callable[[], bool], seconds: float = 10, why: Callable[[],
     while not true():
         assert time.monotonic() < end, why()
         await asyncio.sleep(0.01)
+
+
+class Proxy:
+    """Passes bytes on to a server, late."""
+
+    def __init__(self, behind: Valkey) -> None:
+        self.behind, self.port, self.delay, self.passing = behind, free_port(), 0.0, 0
+        self.open: set[asyncio.StreamWriter] = set()
+
+    @property
+    def idle(self) -> bool:
+        return not self.passing
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.behind.port)
+        both = {writer, there_writer}
+        self.open |= both
+        await asyncio.gather(self.pipe(reader, there_writer), self.pipe(there_reader, writer))
+        self.open -= both
+
+    async def pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65_536):
+                self.passing += 1
+                await asyncio.sleep(self.delay)
+                self.passing -= 1
+                writer.write(data)
+        writer.close()
+
+
+@contextlib.asynccontextmanager
+async def before(behind: Valkey, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """Stand before a server: the one from the wheel speaks no TLS, and none is slow by itself."""
+    proxy = Proxy(behind)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", proxy.port, ssl=tls)
+    try:
+        yield proxy
+    finally:
+        server.close()
+        for writer in proxy.open:
+            writer.close()
+        await until(lambda: not proxy.open)

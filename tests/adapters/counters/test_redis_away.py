@@ -13,7 +13,7 @@ from engine.contracts import Claim, Counter, CountersError, Hold, HoldId, Refuse
 from engine.windows import LEASE, TOTAL, rate
 from tests.adapters.counters.counting import granted, usd
 from tests.adapters.counters.remembering import Journal, Store
-from tests.valkey import Valkey, counting, free_port, ready, until
+from tests.valkey import before, counting, ready, until
 
 DEADLINE = 0.25
 PROMISED = 10 * DEADLINE
@@ -236,7 +236,7 @@ async def test_a_restarted_process_settles_again_what_it_settled(valkey):
 
 async def test_commands_of_a_slow_server_fail_in_time_and_are_made_up_for(valkey):
     money = failing("Fail")
-    async with slow(valkey) as proxy, counting(valkey.settings(port=proxy.port)) as counters:
+    async with before(valkey) as proxy, counting(valkey.settings(port=proxy.port)) as counters:
         hold = await granted(counters, 1, Claim(money, 10))
         proxy.delay = 2 * DEADLINE
         await refuses(counters, 2, Claim(money, 10))
@@ -261,35 +261,3 @@ async def test_a_server_that_lost_its_scripts_is_given_them_again(own_valkey):
             await settled(counters)
             assert await counters.count(money) == (4, 0, None)
         assert counters.client.ready
-
-
-class Proxy:
-    """Passes bytes on, late."""
-
-    def __init__(self, behind: Valkey) -> None:
-        self.behind, self.port, self.delay, self.passing = behind, free_port(), 0.0, 0
-
-    @property
-    def idle(self) -> bool:
-        return not self.passing
-
-    async def accept(self, reader, writer):
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.behind.port)
-        await asyncio.gather(self.pipe(reader, there_writer), self.pipe(there_reader, writer))
-
-    async def pipe(self, reader, writer):
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65_536):
-                self.passing += 1
-                await asyncio.sleep(self.delay)
-                self.passing -= 1
-                writer.write(data)
-        writer.close()
-
-
-@contextlib.asynccontextmanager
-async def slow(behind):
-    proxy = Proxy(behind)
-    server = await asyncio.start_server(proxy.accept, "127.0.0.1", proxy.port)
-    yield proxy
-    server.close()
