@@ -106,7 +106,9 @@ class Client:
         finally:
             self._closed("closed")
 
-    async def _stay(self, link: Link, begin: Callable[[], Awaitable[None]], turn: Callable[[], Awaitable[None]]) -> None:
+    async def _stay(
+        self, link: Link, begin: Callable[[], Awaitable[None]], turn: Callable[[], Awaitable[None]]
+    ) -> None:
         while not link.closed:
             if not self.ready:
                 await begin()

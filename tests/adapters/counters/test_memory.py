@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from adapters.counters import memory
 from adapters.counters.memory import Memory
 from engine.contracts import Claim, Counter, HoldId, Unit
 from engine.windows import LEASE, TOTAL, budget, rate
 from tests.adapters.counters.counting import Turned, granted, refused
-
-import pytest
 
 
 @pytest.fixture

@@ -133,6 +133,7 @@ async def test_local_shares_never_spend_more_than_the_limit(own_valkey):
             await ready(counters)
         for counters, hold in holds:
             counters.settle(hold, {})
+
         # What was not used returns, and new shares are held.
         async def spent():
             with contextlib.suppress(CountersError):
@@ -155,7 +156,11 @@ async def test_without_a_share_a_local_counter_fails_as_any_other(own_valkey):
 
 
 async def test_a_server_that_forgot_is_told_what_was_counted_before_it_grants(own_valkey):
-    money, minute, parallel = usd(1_000), Counter("rpm", Unit.REQUESTS, rate("1m"), 50), Counter("p", Unit.PARALLEL, LEASE, 9)
+    money, minute, parallel = (
+        usd(1_000),
+        Counter("rpm", Unit.REQUESTS, rate("1m"), 50),
+        Counter("p", Unit.PARALLEL, LEASE, 9),
+    )
     store = Store()
     journals = [Journal(store, f"journal-{number}") for number in range(3)]
     settings = own_valkey.settings()

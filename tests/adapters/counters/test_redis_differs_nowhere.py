@@ -101,12 +101,15 @@ class Pair:
     async def keep(self) -> None:
         some = self.chance.sample(self.open, self.chance.randint(0, len(self.open)))
         lost = [
-            sorted(hold.id for hold in await one.renew([pair[place] for pair in some])) for place, one in enumerate(self.both)
+            sorted(hold.id for hold in await one.renew([pair[place] for pair in some]))
+            for place, one in enumerate(self.both)
         ]
         assert lost[0] == lost[1]
 
     async def step(self) -> None:
-        what = self.what = self.chance.choice(["reserve"] * 5 + ["settle", "settle", "release", "extend", "turn", "keep", "sweep", "change", "reset"])
+        what = self.what = self.chance.choice(
+            ["reserve"] * 5 + ["settle", "settle", "release", "extend", "turn", "keep", "sweep", "change", "reset"]
+        )
         if what in {"settle", "release", "extend"} and not self.open:
             what = "reserve"
         if what == "turn":
