@@ -118,7 +118,15 @@ class Redis:
 
     def spend(self, hold: Hold, amounts: Sequence[int]) -> Sequence[Overrun]:
         """Settle a hold by the amounts used, in the order of its claims."""
-        return self.settle(hold, {one.id: amount for (one, _), amount in zip(hold.claims, amounts, strict=True)})
+        granted = self._ending(hold)
+        if granted is None:
+            return ()
+        self._finish(granted, amounts)
+        return [
+            Overrun(counter, used - amount)
+            for (counter, amount), used in zip(granted.claims, amounts, strict=True)
+            if used > amount and counter.algorithm is not Algorithm.LEASE
+        ]
 
     async def extend(self, hold: Hold, number: int, claims: Sequence[Claim]) -> Refused | None:
         """Hold more against the limits that the claims bring."""
@@ -155,17 +163,11 @@ class Redis:
 
     def settle(self, hold: Hold, amounts: Mapping[bytes, int]) -> Sequence[Overrun]:
         """Turn a hold into use; a hold that is neither open nor estimated changes nothing."""
-        granted = self._open.pop(hold.id, None) or self._estimated.pop(hold.id, None)
+        granted = self._ending(hold)
         if granted is None:
             return ()
         actuals, overruns = spread(granted.claims, amounts)
-        self._sight.ended(granted.claims, actuals)
-        granted.used(actuals)
-        granted.estimated = False
-        if granted.away is None:
-            self._endings.add(ended(SETTLED, granted.name, granted.claims, actuals))
-        else:
-            self._settle_away(granted, actuals)
+        self._finish(granted, actuals)
         return overruns or ()
 
     def release(self, hold: Hold) -> None:
@@ -265,6 +267,21 @@ class Redis:
             await asyncio.sleep(0.005)
 
     # How it is done.
+
+    def _ending(self, hold: Hold) -> Granted | None:
+        """Return a hold that is open or estimated, and is so no longer."""
+        granted = self._open.pop(hold.id, None)
+        return granted if granted is not None else self._estimated.pop(hold.id, None)
+
+    def _finish(self, hold: Granted, actuals: Sequence[int]) -> None:
+        """Let a hold end by what each claim used."""
+        hold.estimated = False
+        hold.used(actuals)
+        self._sight.ended(hold.claims, actuals)
+        if hold.away is None:
+            self._endings.add(ended(SETTLED, hold.name, hold.claims, actuals))
+        else:
+            self._settle_away(hold, actuals)
 
     async def _reserved(
         self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]], every: Sequence[Claim]

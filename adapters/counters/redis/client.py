@@ -104,6 +104,7 @@ class Client:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
                 pause = min(2 * pause, LONGEST_PAUSE)
         finally:
+            self._said = False  # that it ends is no news
             self._closed("closed")
 
     async def _stay(
