@@ -47,6 +47,7 @@ class Redis:
         self._lease = int(lease * 1e9)
         self._given = NoPast()
         past = said.get("past") or self._given
+        self._journaled = past is not self._given
         self.now: Callable[[], int] = lambda: 0
         """The microseconds that scripts go by; 0 for those of the server."""
         self._ahead = 0
@@ -374,8 +375,10 @@ class Redis:
         return [*self._open.values(), *self._estimated.values()]
 
     def _marked(self) -> None:
-        self._endings.settle_first()
-        self._shares.counted()
+        # Without a journal, nothing is on record that is not on its way.
+        if self._journaled:
+            self._endings.drop()
+            self._shares.counted()
 
     def _why(self, answer: Answer) -> str:
         if answer[0] == 3:
