@@ -66,10 +66,11 @@ def cut_behind(port: int) -> Iterator[tuple[int, list[bytes]]]:
     def carry(source: socket.socket, target: socket.socket, *, asked: bool) -> None:
         with contextlib.suppress(OSError), source:
             while data := source.recv(65536):
-                target.sendall(data)
                 if asked and left and left[0] in data:
+                    # Before the server hears it, or its answer might be faster.
+                    source.shutdown(socket.SHUT_RDWR)
                     left.clear()
-                    break
+                target.sendall(data)
         with contextlib.suppress(OSError):
             target.shutdown(socket.SHUT_WR if asked else socket.SHUT_RDWR)
 
