@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import random
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -35,7 +36,10 @@ FAILURES = (
     OverflowError,
 )
 """What the driver raises: for the server, for itself, for the network, and for numbers that are too large."""
-AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.InvalidCachedStatementError)
+"""What says that the same would go now: another transaction came first, or a newer gateway changed the tables."""
+VALUE = re.compile(r"(invalid input for query argument \$\d+): .*( \([^()]*\))", re.DOTALL)
+"""What the driver says of a value, and quotes it."""
 
 T = TypeVar("T")
 
@@ -183,10 +187,7 @@ class Connections:
         if isinstance(error, OSError) and error.strerror:
             return error.strerror.lower()
         text = str(error.args[0]) if error.args and isinstance(error.args[0], str) else str(error)
-        text = text.partition("\n")[0]
-        if isinstance(error, asyncpg.DataError):
-            return text.rpartition(" (")[2].removesuffix(")")
-        return text or type(error).__name__
+        return VALUE.sub(r"\1\2", text).partition("\n")[0] or type(error).__name__
 
     def close(self) -> None:
         """Drop all connections and end the thread; calls under way fail."""

@@ -13,7 +13,7 @@ from adapters.stores.postgres import Postgres, changes
 from adapters.stores.postgres.address import Address
 from adapters.stores.postgres.connections import Connections, Limits
 from adapters.stores.postgres.migrate import Migration, migrate, migrations
-from engine.storing import Batch, Entity, Kind, LogFilter, Scope, StoreError
+from engine.storing import Amount, Batch, Entity, Kind, LogFilter, Scope, StoreError
 from tests.adapters.stores.folding import position_of, rows_of
 from tests.postgres import sql
 
@@ -126,6 +126,25 @@ def test_a_password_is_in_no_error_and_no_representation(postgres):
     with pytest.raises(StoreError, match=rf"store `postgresql://127.0.0.1:1/{name}`: .*connect"):
         Postgres({"url": urls[1]})
     assert "nobody-may-read" not in repr(Address(urls[1]))
+
+
+def test_no_value_is_in_an_error(postgres):
+    store = Postgres({"url": postgres.database()})
+    with pytest.raises(StoreError, match=r"invalid input for query argument \$9 \(value out of int64 range\)$"):
+        store.put(Entity(Kind.TEAM, "t", spend=12345678901234567890123))
+    with pytest.raises(StoreError, match=r"value out of int64 range\)$"):
+        store.fold(Batch((1, 1), counts=[Amount(b"secret", 1, 12345678901234567890123)]))
+    store.close()
+
+
+def test_a_table_that_a_newer_gateway_changes_meanwhile_is_read_as_it_is_then(postgres):
+    url = postgres.database()
+    store = Postgres({"url": url, "pool_limit": 1})
+    store.put(Entity(Kind.TEAM, "t"))
+    assert store.get(Kind.TEAM, "t") is not None
+    sql(url, "ALTER TABLE interlock.entities ALTER COLUMN alias TYPE VARCHAR(300)")
+    assert store.get(Kind.TEAM, "t") == Entity(Kind.TEAM, "t")
+    store.close()
 
 
 @pytest.mark.parametrize(
