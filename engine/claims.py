@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from engine.windows import NEVER, Algorithm, Window
 
@@ -13,6 +13,12 @@ NANO = 1_000_000_000
 """Nano-dollars in a dollar."""
 UNLIMITED = 2**62
 """The limit of a counter that only warns."""
+Failure = Literal["Fail", "Ignore", "Local"]
+"""What becomes of a call while its counters are away: refused, let pass and counted later, or paid from a share held ahead."""
+
+
+class CountersError(Exception):
+    """Counters are away, so that nobody knows whether a call fits; the text says why."""
 
 
 class Unit(enum.StrEnum):
@@ -63,12 +69,13 @@ class Counter:
 
     `id` outlives a change of the limit, the name and the algorithm; a policy's `values` tell its counters apart (the
     key, the model). `subject` is what a refusal and headers speak of; `fallback` is the model that answers when the limit
-    is used up, `message` what is said then beside the facts, `finding` what is done beyond `soft` where nothing is refused.
+    is used up, `message` what is said then beside the facts, `finding` what is done beyond `soft` where nothing is refused,
+    `failure` what becomes of calls while the counter is away.
     Raises ValueError for a limit below 0.
     """
 
     __slots__ = (
-        "algorithm", "fallback", "finding", "id", "limit", "message", "name", "place", "soft", "subject", "unit", "values",
+        "algorithm", "failure", "fallback", "finding", "id", "limit", "message", "name", "place", "soft", "subject", "unit", "values",
         "window",
     )  # fmt: skip
 
@@ -87,6 +94,7 @@ class Counter:
         self.limit = limit
         self.soft = soft
         self.fallback = self.message = self.finding = ""
+        self.failure: Failure = "Fail"
         self.window = window
         self.algorithm = window.algorithm
 
@@ -210,7 +218,8 @@ class Counters(Protocol):
         """Grant the caller's claims and those of the first candidate that fits, or nothing.
 
         A counter is claimed once at most by the caller and a candidate together. If no candidate fits, the refusal is
-        that with the earliest reset. Without candidates the caller's claims are all there is.
+        that with the earliest reset. Without candidates the caller's claims are all there is. Raises CountersError when the
+        counters are away, but for claims whose counters say otherwise.
         """
 
     def lot(self, counters: Sequence[Counter]) -> Any:
@@ -228,7 +237,8 @@ class Counters(Protocol):
     async def extend(self, hold: Hold, number: int, claims: Sequence[Claim]) -> Refused | None:
         """Hold more against the limits that the claims bring: slice `number`, counted from 1; None if granted.
 
-        A slice that was granted already stays granted. Raises LookupError for a hold that is not open.
+        A slice that was granted already stays granted. Raises LookupError for a hold that is not open, CountersError as
+        `reserve` does.
         """
 
     def settle(self, hold: Hold, amounts: Mapping[bytes, int]) -> Sequence[Overrun]:
@@ -248,7 +258,7 @@ class Counters(Protocol):
         """Settle holds whose lease ran out, as estimated; returns those of them that no sweep returned yet."""
 
     async def count(self, counter: Counter) -> Count:
-        """Return a counter's state now."""
+        """Return a counter's state now; raises CountersError when nobody knows."""
 
     def view(self, counter: Counter) -> Count:
         """Return what this process knows of a counter's state, plain and never waiting: at most a second old."""
@@ -257,4 +267,40 @@ class Counters(Protocol):
         """Tell whether this process keeps anything of a counter; plain and never waiting."""
 
     async def reset(self, counter: Counter) -> None:
-        """Start a counter anew; holds settle where they were taken. Leases stay, they are calls that run."""
+        """Start a counter anew; holds settle where they were taken. Leases stay, they are calls that run.
+
+        Raises CountersError when the counters are away.
+        """
+
+    async def replay(self, settled: Iterable[tuple[HoldId, Sequence[tuple[bytes, int]]]]) -> None:
+        """Settle again what a process settled before it ended: each hold by all that it used; twice changes nothing."""
+
+    async def run(self) -> None:
+        """Keep in touch with where the counters are, until cancelled."""
+
+    async def close(self) -> None:
+        """Let go of what `run` does not."""
+
+
+class Past(Protocol):
+    """What a store and a journal have counted, for counters whose server forgot. Positions are a journal's, increasing."""
+
+    store: str
+    """Which store it is: processes on one store share it."""
+    journal: str
+    """The name of this process's journal, the same after a restart: what the process is called among the others."""
+
+    def pause(self) -> None:
+        """Fold nothing more into the store until `resume`."""
+
+    def resume(self) -> None:
+        """Fold again."""
+
+    def counted(self) -> tuple[Mapping[str, tuple[int, int]], list[tuple[bytes, int, int]]]:
+        """Return one snapshot of the store: to where each journal is folded, and (counter, until in ns, amount); blocking."""
+
+    def mark(self) -> tuple[int, int]:
+        """Return the position that everything settled so far is before; plain and never waiting."""
+
+    def since(self, begin: tuple[int, int], end: tuple[int, int]) -> list[tuple[bytes, int, int]]:
+        """Return what this journal settled between two positions, as `counted` does; blocking."""

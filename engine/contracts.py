@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from engine.call import Call, Usage
-from engine.claims import Claim, Count, Counter, Counters, Hold, HoldId, Overrun, Refused, Unit
+from engine.claims import Claim, Count, Counter, Counters, CountersError, Hold, HoldId, Overrun, Past, Refused, Unit
 from engine.errors import GatewayError
 from engine.outbound import Address, Http, HttpRequest, Origin, Pieces, Timeouts, Tunnel, Upload, Upstream, address
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from engine.storing import Store
 
 __all__ = [
-    "EVERY", "Address", "Arrival", "Channel", "Claim", "Clock", "Count", "Counter", "Counters", "Deps", "Dialect", "Endpoint", "Frame", "Hold",
-    "HoldId", "Http", "HttpRequest", "Meter", "Origin", "Overrun", "Pieces", "Provider", "Random", "Refused", "Registry", "Reply", "Sink", "Source", "Target",
+    "EVERY", "Address", "Arrival", "Channel", "Claim", "Clock", "Count", "Counter", "Counters", "CountersError", "Deps", "Dialect", "Endpoint", "Frame", "Hold",
+    "HoldId", "Http", "HttpRequest", "Meter", "Origin", "Overrun", "Past", "Pieces", "Provider", "Random", "Refused", "Registry", "Reply", "Sink", "Source", "Target",
     "TextGuard", "TextSlot", "Timeouts", "Tunnel", "Unit", "Upload", "Upstream", "address",
 ]  # fmt: skip
 
@@ -307,8 +307,8 @@ class Registry(Protocol):
     def sink(self, name: str, settings: Mapping[str, Any]) -> Sink:
         """Make a record sink."""
 
-    def counters(self, name: str, clock: Clock) -> Counters:
-        """Make the place where counters live."""
+    def counters(self, name: str, clock: Clock, settings: Mapping[str, Any] | None = None) -> Counters:
+        """Make the place where counters live; raises ValueError for settings that are none."""
 
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:
         """Open a store; raises StoreError."""

@@ -16,15 +16,19 @@ class DataDirError(Exception):
 
 
 class DataDir:
-    """A directory held by a lock until `close`; its files are for their owner alone."""
+    """A directory held by a lock until `close`; its files are for their owner alone.
 
-    def __init__(self, path: Path, lock: int, *, kept: bool = True) -> None:
+    `path` is where a process has its own files, `root` what all processes of a gateway share.
+    """
+
+    def __init__(self, path: Path, lock: int, *, kept: bool = True, root: Path | None = None) -> None:
         self.path = path
+        self.root = root or path
         self._lock = lock
         self._kept = kept
 
     @classmethod
-    def open(cls, path: Path, *, kept: bool = True) -> DataDir:
+    def open(cls, path: Path, *, kept: bool = True, root: Path | None = None) -> DataDir:
         """Create and lock a directory; raises DataDirError when another gateway holds it or it cannot be written."""
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -41,7 +45,7 @@ class DataDir:
             raise DataDirError(
                 f"data directory `{path}` is in use by another gateway; stop it, or choose another with --data"
             ) from error
-        return cls(path, lock, kept=kept)
+        return cls(path, lock, kept=kept, root=root)
 
     @classmethod
     def ephemeral(cls) -> DataDir:

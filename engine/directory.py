@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 
 import structlog
 
@@ -129,6 +129,14 @@ class Directory:
     def fill(self, kind: Kind, rows: Iterable[Row]) -> None:
         """Take all rows of a kind from the store, at start."""
         self._stored[kind] = {row.id: row for row in rows}
+
+    def refilling(self, kind: Kind, rows: Iterable[Row]) -> Generator[None, None, None]:
+        """Take all rows of a kind anew in short steps, while calls go on; what differs is in force at once."""
+        before, self._stored[kind] = self._stored[kind], {row.id: row for row in rows}
+        for entity_id in before.keys() | self._stored[kind].keys():
+            if before.get(entity_id) != self._stored[kind].get(entity_id):
+                self._changed(kind, entity_id)
+            yield
 
     def put(self, entity: Entity) -> None:
         """Put a stored entity in force, for the very next call."""

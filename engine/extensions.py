@@ -63,9 +63,9 @@ class Extensions:
         sink: Sink = _find("sinks", name)(settings)
         return sink
 
-    def counters(self, name: str, clock: Clock) -> Counters:
-        """Make the place where counters live."""
-        counters: Counters = _find("counters", name)(clock)
+    def counters(self, name: str, clock: Clock, settings: Mapping[str, Any] | None = None) -> Counters:
+        """Make the place where counters live; raises ValueError for settings that are none."""
+        counters: Counters = _find("counters", name)(clock, settings)
         return counters
 
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:

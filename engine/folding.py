@@ -44,6 +44,8 @@ class Folder:
 
     def __init__(self, journal: Journal, store: Store, clock: Clock, name: str = "main") -> None:
         self.reason = ""
+        self.paused = False
+        """Whether nothing more may be folded for now."""
         self._journal, self._store, self._clock, self._name = journal, store, clock, name
         self._position = START
         self._open: dict[Pair, bytes] = {}
@@ -94,6 +96,8 @@ class Folder:
         async with self._turn:
             if self._position >= until:
                 return True
+            if self.paused:
+                return False
             if self._runs > runs and self.reason:
                 return False
             self._runs += 1

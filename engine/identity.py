@@ -6,7 +6,7 @@ but this file reads them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qsl
 
 from engine.call import Call, Caller, Headers
@@ -23,12 +23,14 @@ ADDRESSES = 10_000
 class Identity:
     """Finds the caller of a call.
 
-    `now` gives Unix seconds, for expiry.
+    `now` gives Unix seconds, for expiry. `look`, where it is set, asks for a key that is not known here whether another
+    process has just made it.
     """
 
     def __init__(self, directory: Directory, now: Callable[[], float]) -> None:
         self.directory = directory
         self.clock = now
+        self.look: Callable[[str], Awaitable[None]] | None = None
         self._refused: dict[str, int] = {}
         self._second = 0
 
@@ -38,14 +40,22 @@ class Identity:
 
     async def identify(self, call: Call) -> None:
         """Set `call.caller`; raises ClientError 401 for a missing, unknown, expired or blocked key."""
-        call.caller = self.admit(call.headers, call.snapshot.settings.key_header, call.address)
+        call.caller = await self.admitted(call.headers, call.snapshot.settings.key_header, call.address)
 
     async def identify_passed(self, call: Call, key_header: str) -> None:
         """Set `call.caller` of what browsers and Google's clients send: its key may stand in query or protocols, too."""
         header = key_header or call.snapshot.settings.key_header
-        call.caller = self.admit(
+        call.caller = await self.admitted(
             call.headers, header, call.address, _in_query(call.source.target) or _in_protocols(call.headers)
         )
+
+    async def admitted(self, headers: Mapping[str, str], key_header: str, address: str, spare: str = "") -> Caller:
+        """Return the caller that these headers name, as `admit` does, also of a key that was made a moment ago elsewhere."""
+        if self.look is not None:
+            found = key_hash(headers, key_header) or (digest(spare) if spare else "")
+            if found and self.directory.known(found) is None:
+                await self.look(found)
+        return self.admit(headers, key_header, address, spare)
 
     def admit(self, headers: Mapping[str, str], key_header: str, address: str, spare: str = "") -> Caller:
         """Return the caller that these headers name, else the `spare` key; raises ClientError 401, or 429 after too many refusals."""

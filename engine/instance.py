@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import signal
 import socket
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
@@ -19,12 +18,9 @@ from engine.api.health import Health
 from engine.api.inference import Inference
 from engine.api.limits import Limits
 from engine.api.listener import Listener
-from engine.api.management import Spending, management
+from engine.api.management import Beside, management
 from engine.api.models import Models
-from engine.build import Builder, building
-from engine.compiler import Outcome
-from engine.config.problems import NotInForce, Problem
-from engine.config.specs import ConfigSpec
+from engine.config.problems import Problem
 from engine.contracts import Deps
 from engine.cork import Cork
 from engine.data_dir import DataDir
@@ -34,14 +30,17 @@ from engine.extensions import Extensions
 from engine.forward import Forwarder
 from engine.gateway import Gateway
 from engine.identity import Identity
+from engine.keeping import Keeping
 from engine.metrics import Metrics
+from engine.outcome import Outcome
 from engine.outside import SystemClock
 from engine.passing import Passer
 from engine.pricing import Prices
 from engine.receive import Receiver
 from engine.record import Recorder
-from engine.reload import Reloader, sliced
+from engine.reload import Apply, Reloader, Reloading
 from engine.settle import Settled
+from engine.sharing import Sharing
 from engine.storing import Kind
 from engine.supervisor import Supervisor
 from engine.transport import Transport, make
@@ -50,15 +49,30 @@ log = structlog.get_logger("interlock")
 
 GAP_EVERY = 0.05
 
+MakeReloading = Callable[[Apply, Metrics], Reloading]
+"""Makes what keeps a gateway at what its files say, of what puts an outcome in force."""
+
+
+class Whole(Protocol):
+    """The whole gateway, where this process is one of several."""
+
+    async def state(self) -> dict[str, Any]:
+        """Return how it is."""
+
+    async def metrics(self) -> str:
+        """Return what it has counted."""
+
 
 class Instance:
     """One running gateway, of what was settled before it could start."""
 
-    def __init__(self, settled: Settled, data: DataDir, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, settled: Settled, data: DataDir, environ: Mapping[str, str], keep: Keeping,
+        reloading: MakeReloading | None = None, whole: Whole | None = None,
+    ) -> None:  # fmt: skip
         self.data = data
         self._settled = settled
         self._environ = environ
-        self._not_in_force = settled.not_in_force
         self._supervisor = Supervisor()
         self.metrics = Metrics()
         self.http: Transport = make(environ)
@@ -67,13 +81,16 @@ class Instance:
         self.prices = Prices.bundled()
         built = settled.build(self.registry, self.prices)
         self.snapshot = built.snapshot
-        self.durable = Durable(self.registry, data, clock)
+        self.durable = Durable(self.registry, data, clock, keep)
         self.directory = Directory(None)
         self.directory.declare(settled.spec.general.master_key, built.declared, self.registry.kind)
+        self.ledger = self.durable.ledger
+        self.sharing = Sharing(self.durable.store, self.directory, self.ledger, self.durable.bus)
         for kind in Kind:
             self.directory.fill(kind, self.durable.store.entities(kind))
         self.identity = Identity(self.directory, clock.time)
-        self.ledger = self.durable.ledger
+        if keep.joint:
+            self.identity.look = self.sharing.look
         self.ledger.callers, self.ledger.customers = self.directory.known, self.directory.customer
         self.ledger.in_force = lambda: self.snapshot
         self.snapshot.policies.limits.view = self.ledger.counters.view
@@ -85,12 +102,19 @@ class Instance:
             Passer(self.http, self.ledger, self.prices, chance, clock),
         )  # fmt: skip
         self.inference = Inference(self.gateway, self.registry, lambda: self.snapshot, clock)
-        self.reloader = Reloader(settled.sources, settled.spec.files, self._apply, self.metrics)
+        self.reloader: Reloading = (
+            reloading(self.apply, self.metrics)
+            if reloading is not None
+            else Reloader(settled.sources, settled.spec.files, self.apply, self.metrics)
+        )
+        self._whole = whole
         self.limits = Limits()
         self._listener: Listener | None = None
 
-    async def serve(self, sock: socket.socket, stop: asyncio.Event, drain: float) -> None:
-        """Answer on a socket until `stop` is set, then drain."""
+    async def serve(
+        self, sock: socket.socket, stop: asyncio.Event, drain: float, ready: Callable[[], None] = lambda: None
+    ) -> None:
+        """Answer on a socket until `stop` is set, then drain; `ready` is called once calls are taken."""
         loop = asyncio.get_running_loop()
         runner = web.AppRunner(self._application(), access_log=None)
         await runner.setup()
@@ -98,21 +122,24 @@ class Instance:
             self.inference.match, self.inference.serve, runner, self.limits, Cork(self.durable.journal.flush)
         )
         self._gauges(self._listener)
-        self.durable.begin(loop)
+        await self.durable.begin()
         for name, run in (
             ("transport", self.http.run),
             ("records", self.recorder.run),
             ("ledger", self.ledger.run),
             ("journal", self.durable.journal.run),
             ("folding", self.durable.folder.run),
+            ("counters", self.durable.counters.run),
+            ("entities", self.sharing.run),
+            ("tallies", self.sharing.tell),
             ("limits", self.limits.run),
             ("loop", self._watch_loop),
+            *self.reloader.components(),
         ):
             self._supervisor.start(name, run)
-        if self._settled.sources.any:
-            self._start_reloading(loop)
         server = await loop.create_server(self._listener, sock=sock, backlog=1024)
         try:
+            ready()
             await stop.wait()
             log.info("draining", calls=self._listener.active, seconds=drain)
             server.close()
@@ -120,41 +147,25 @@ class Instance:
         finally:
             server.close()
             await runner.cleanup()
+            # What calls used is sent while the connection is still kept.
+            await self.durable.counters.close()
             await self._supervisor.stop()
             await self.reloader.close()
             await self.http.close()
             self.recorder.close()
             await self.durable.close()
 
-    def _start_reloading(self, loop: asyncio.AbstractEventLoop) -> None:
-        loop.add_signal_handler(signal.SIGHUP, self.reloader.request, "SIGHUP")
-        for name, run in (
-            ("reload", self.reloader.run),
-            ("watch policies", self.reloader.watch_policies),
-            ("watch configuration", self.reloader.watch_config),
-            ("poll files", self.reloader.poll),
-        ):
-            self._supervisor.start(name, run)
-
-    async def _apply(self, outcome: Outcome) -> tuple[int, list[Problem]]:
+    async def apply(self, outcome: Outcome, revision: int) -> list[Problem]:
         """Put a compiled configuration in force between two calls, or return why not."""
-        assert outcome.loaded.spec is not None  # noqa: S101 - only what has no errors is applied
-        assert outcome.policies is not None  # noqa: S101 - only what has no errors is applied
-        unenforced = self._settled.unenforced(outcome.loaded.not_in_force)
-        if unenforced:
-            return self.snapshot.revision, unenforced
-        spec: ConfigSpec = self._settled.with_master_key(outcome.loaded.spec)
-        builder = Builder(spec, self.registry, self.prices)
-        built = await sliced(building(builder, self.snapshot.revision + 1, outcome.policies))
-        errors = [problem for problem in built.problems if problem.severity == "error"]
-        if errors:
-            return self.snapshot.revision, errors
+        settled = self._settled.of(outcome, revision)
+        built = await settled.rebuild(self.registry, self.prices)
+        if isinstance(built, list):
+            return built
         built.snapshot.policies.limits.view = self.ledger.counters.view
         # Rules and keys change together: nothing runs between these lines.
-        self.snapshot = built.snapshot
-        self.directory.declare(spec.general.master_key, built.declared, self.registry.kind)
-        self._not_in_force = outcome.loaded.not_in_force
-        return built.snapshot.revision, []
+        self._settled, self.snapshot = settled, built.snapshot
+        self.directory.declare(settled.spec.general.master_key, built.declared, self.registry.kind)
+        return []
 
     async def _reload(self, reason: str) -> tuple[int, dict[str, Any]]:
         report = await self.reloader.reload(reason)
@@ -162,29 +173,35 @@ class Instance:
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[json.errors(self.registry.dialect("openai"), self.inference.match)])
-        application.add_routes(Health(self._state, self.metrics, lambda: self.snapshot).routes())
+        application.add_routes(Health(self._whole_state, self._whole_metrics, lambda: self.snapshot).routes())
         application.add_routes(Models(self.identity, lambda: self.snapshot, self.prices).routes())
         application.add_routes(Config(self.identity, self._reload, lambda: self.snapshot).routes())
         application.add_routes(
             management(
                 self.identity, self.durable.store, lambda: self.snapshot.settings.key_header,
-                Spending(self.durable.folded, self.ledger.counters.count),
+                Beside(self.durable.folded, self.ledger.counters.count, self.sharing.changed),
                 unenforced=self._settled.allow_unenforced,
             )
         )  # fmt: skip
         application.add_routes(planned.routes())
         return application
 
-    def _state(self) -> dict[str, Any]:
+    async def _whole_state(self) -> dict[str, Any]:
+        return self.state() if self._whole is None else await self._whole.state()
+
+    async def _whole_metrics(self) -> str:
+        return self.metrics.render() if self._whole is None else await self._whole.metrics()
+
+    def state(self) -> dict[str, Any]:
+        """Return how this process is, as readiness shows it."""
         draining = self._listener is not None and self._listener.draining
-        not_in_force: tuple[NotInForce, ...] = self._not_in_force
         return {
             "ready": not draining and not self.durable.trouble, "db": self.durable.folder.reason or "connected",
             "journal": self.durable.trouble or "healthy", "cache": None, "litellm_version": __version__,
             "success_callbacks": [], "revision": self.snapshot.revision, "policies": len(self.snapshot.policies),
             "config_in_sync": self.reloader.last.good, "config_problems": len(self.reloader.last.problems),
             "draining": draining, "components_down": dict(self._supervisor.crashed),
-            "accepted_not_in_force": [str(one) for one in not_in_force],
+            "accepted_not_in_force": [str(one) for one in self._settled.not_in_force],
         }  # fmt: skip
 
     def _gauges(self, listener: Listener) -> None:

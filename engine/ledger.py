@@ -24,12 +24,11 @@ from engine.newcomers import Newcomers
 from engine.posting import Part
 from engine.refusals import refusal, shown
 from engine.snapshot import Deployment, Snapshot
+from engine.spent import Spent
 from engine.windows import Algorithm
 
 log = structlog.get_logger("interlock")
 
-KEYS = 1_000_000
-"""Keys whose spend is kept in memory."""
 LEASE = Algorithm.LEASE
 SWEEP = 1.0
 """Seconds between two looks for leases that ran out."""
@@ -47,6 +46,7 @@ class Ledger:
     def __init__(self, counters: Counters, clock: Clock, books: Books | None = None) -> None:
         self.counters = counters
         self.learned = Learned()
+        self.spent = Spent()
         self.customers: Customers = lambda _: None
         self.in_force: Callable[[], Snapshot | None] = lambda: None
         self.callers: Callable[[str], Caller | None] = lambda _: None
@@ -60,7 +60,6 @@ class Ledger:
         self._open: dict[HoldId, Hold] = {}
         self._anew: dict[HoldId, dict[bytes, int]] = {}
         """Of open holds, how many claims on counters were taken before these began anew."""
-        self._spent: dict[str, int] = {}
         self._turn = 0
 
     def __repr__(self) -> str:
@@ -271,14 +270,6 @@ class Ledger:
                 self._anew.setdefault(hold.id, {})[counter.id] = len(hold.claims)
         self._books.reset(counter.id)
 
-    def spent(self, key_hash: str) -> int:
-        """Return what a key has spent, in nano-dollars."""
-        return self._spent.get(key_hash, 0)
-
-    def recall(self, spent: dict[str, int]) -> None:
-        """Take up what keys had spent before this process."""
-        self._spent.update(spent)
-
     async def run(self) -> None:
         """Renew the leases of all open holds and settle those that ran out, until cancelled."""
         turn = 0
@@ -295,17 +286,19 @@ class Ledger:
         if call.caller is None:
             return
         key = call.caller.key_hash
-        if usage.cost and (key in self._spent or len(self._spent) < KEYS):
-            self._spent[key] = self._spent.get(key, 0) + usage.cost
+        if usage.cost:
+            self.spent.add(key, usage.cost)
         need, deployment = call.account.wanted, call.deployment
         if need is None or deployment is None or usage.estimated or not need.usual:
             return
         self._turn += 1
         if self._turn % SAMPLED and self.learned.knows(deployment.model, key):
             return
+        estimate = need.asks(call) if need.guessed else None
         self.learned.answered(deployment.model, key, usage.output)
-        if need.guessed:
-            self.learned.counted(deployment.model, need.asks(call), usage.input)
+        if estimate is not None:
+            self.learned.counted(deployment.model, estimate, usage.input)
+        self.spent.taught(deployment.model, key, usage.output, estimate, usage.input)
 
     def _warn(self, call: Call, hold: Hold) -> None:
         """Say which soft limits this call has passed."""

@@ -17,8 +17,11 @@ import orjson
 import structlog
 
 
-def configure(*, as_json: bool, debug: bool = False) -> None:
-    """Set up logging for the process: to standard error, so that standard output stays the user's."""
+def configure(*, as_json: bool, debug: bool = False, worker: int = 0) -> None:
+    """Set up logging for the process: to standard error, so that standard output stays the user's.
+
+    Lines of a worker of several carry its number.
+    """
     renderer: Any = structlog.processors.JSONRenderer(
         serializer=lambda event, **_: orjson.dumps(event, default=str).decode()
     )
@@ -30,6 +33,7 @@ def configure(*, as_json: bool, debug: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _where,
+            *([_numbered(worker)] if worker else []),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -59,6 +63,15 @@ class _Foreign(logging.Handler):
         structlog.get_logger("interlock").log(
             record.levelno, str(record.msg), library=record.name, exc_info=record.exc_info
         )
+
+
+def _numbered(worker: int) -> structlog.typing.Processor:
+    def numbered(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        del logger, method
+        event.setdefault("worker", worker)
+        return event
+
+    return numbered
 
 
 def _where(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

@@ -262,7 +262,7 @@ class PassedAnswer:
 
     def _spent(self) -> int:
         caller = self._call.caller
-        return self._passer.ledger.spent(caller.key_hash) if caller is not None else 0
+        return self._passer.ledger.spent.of(caller.key_hash) if caller is not None else 0
 
 
 class PassedTunnel:

@@ -160,7 +160,7 @@ class Answer:
 
     def _head(self) -> bytes:
         call = self._call
-        spent = self._ledger.spent(call.caller.key_hash) if call.caller is not None else 0
+        spent = self._ledger.spent.of(call.caller.key_hash) if call.caller is not None else 0
         return answer_head(call, self._upstream.headers, spent, self._monotonic())
 
 

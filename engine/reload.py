@@ -9,17 +9,18 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from watchfiles import awatch
 
-from engine.compiler import SLICE, Compiler, CompilerError, Outcome
+from engine.compiler import Compiler, CompilerError
 from engine.config.problems import Problem
 from engine.documents.files import STILL, SUFFIXES
 from engine.metrics import Metrics
+from engine.outcome import Outcome
 from engine.sources import Sources, look
 
 log = structlog.get_logger("interlock")
@@ -31,8 +32,6 @@ POLL = 5.0
 MISSING = 0.5
 SHOWN = 50
 """Problems that readiness and log list."""
-
-T = TypeVar("T")
 
 
 class Report(NamedTuple):
@@ -53,8 +52,29 @@ class Report(NamedTuple):
         return said
 
 
-Apply = Callable[[Outcome], Awaitable[tuple[int, list[Problem]]]]
-"""Puts an outcome in force; returns the revision then in force, and errors where it was not put."""
+Apply = Callable[[Outcome, int], Awaitable[list[Problem]]]
+"""Puts an outcome in force under a revision; returns errors where it was not put."""
+Component = tuple[str, Callable[[], Awaitable[None]]]
+"""What runs in the background, and its name."""
+
+
+class Reloading(Protocol):
+    """Keeps a gateway at what its files say."""
+
+    last: Report
+    """What the last reload came to."""
+
+    def components(self) -> Sequence[Component]:
+        """Return what is to run in the background."""
+
+    def request(self, reason: str) -> None:
+        """Reload soon, whether or not anything has changed."""
+
+    async def reload(self, reason: str) -> Report:
+        """Put in force what the files hold now, or say why not."""
+
+    async def close(self) -> None:
+        """Let go of what was started."""
 
 
 class Reloader:
@@ -65,12 +85,23 @@ class Reloader:
         self._files = files
         self._apply = apply
         self._metrics = metrics
-        self._compiler = Compiler(sources, breathe)
+        self._compiler = Compiler(sources)
         self._lock = asyncio.Lock()
         self._wanted = asyncio.Event()
         self._forced = ""
         self._seen = look(sources, files)
         self.last = Report(good=True, revision=1)
+
+    def components(self) -> Sequence[Component]:
+        """Return what is to run in the background: nothing where there are no files."""
+        if not self._sources.any:
+            return ()
+        return (
+            ("reload", self.run),
+            ("watch policies", self.watch_policies),
+            ("watch configuration", self.watch_config),
+            ("poll files", self.poll),
+        )
 
     async def run(self) -> None:
         """Reload whenever files have changed.
@@ -82,6 +113,8 @@ class Reloader:
             async with self._lock:
                 await self._compiler.compile(0.0)
         log.info("watching", files=len(self._seen))
+        # What changed before anybody watched.
+        self._wanted.set()
         while True:
             await self._wanted.wait()
             self._wanted.clear()
@@ -135,9 +168,9 @@ class Reloader:
 
     async def _judge(self, outcome: Outcome, started: float) -> Report:
         self._seen = outcome.seen
-        revision, errors = self.last.revision, list(outcome.errors)
+        revision, errors = self.last.revision + 1, list(outcome.errors)
         if not errors:
-            revision, errors = await self._apply(outcome)
+            errors = await self._apply(outcome, revision)
         if errors:
             return Report(good=False, revision=self.last.revision, problems=tuple(errors))
         if outcome.loaded.spec is not None and outcome.loaded.spec.files:
@@ -175,24 +208,6 @@ class Reloader:
             elif not all(folder.is_dir() for folder in folders):
                 self._wanted.set()
                 return
-
-
-async def breathe() -> None:
-    """Let everything else that waits have the event loop."""
-    await asyncio.sleep(0)
-
-
-async def sliced(steps: Generator[None, None, T]) -> T:
-    """Take short steps, letting others have the event loop every two milliseconds."""
-    began = time.perf_counter()
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # what a generator returns has no type here
-        if time.perf_counter() - began > SLICE:
-            await breathe()
-            began = time.perf_counter()
 
 
 def _around(files: tuple[str, ...]) -> tuple[list[Path], Callable[[Any, str], bool]]:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from engine.build import Built, build
+from engine.build import Builder, Built, build, building
 from engine.config.litellm import Loaded
 from engine.config.problems import NotInForce, Problem
 from engine.config.specs import ConfigSpec, DeploymentSpec, LitellmParams, ModelInfo
 from engine.contracts import Registry
 from engine.governing import PolicySet
+from engine.outcome import Outcome
 from engine.pricing import Prices
+from engine.slices import sliced
 from engine.sources import Compiled, Sources
 
 log = structlog.get_logger("interlock")
@@ -35,24 +37,43 @@ class Settled:
     generated: str
     allow_unenforced: bool
     given_key: str = ""
+    revision: int = 1
 
     def with_master_key(self, spec: ConfigSpec) -> ConfigSpec:
         """Set the master key of a configuration: its own, else the environment's, else the one made for this run."""
         key = spec.general.master_key or self.given_key or self.generated
         return spec.model_copy(update={"general": spec.general.model_copy(update={"master_key": key})})
 
-    def unenforced(self, not_in_force: tuple[NotInForce, ...]) -> list[Problem]:
+    def of(self, outcome: Outcome, revision: int) -> Settled:
+        """Return what is settled once a compilation without errors is in force instead."""
+        assert outcome.loaded.spec is not None  # noqa: S101 - it is without errors
+        assert outcome.policies is not None  # noqa: S101 - it is without errors
+        loaded = without_config(outcome.loaded) if self.sources.config is None else outcome.loaded
+        spec = self.with_master_key(loaded.spec or outcome.loaded.spec)
+        return replace(
+            self, spec=spec, policies=outcome.policies, not_in_force=loaded.not_in_force, revision=revision
+        )  # fmt: skip
+
+    def unenforced(self) -> list[Problem]:
         """Name the limits and guardrails that would not hold, unless that was allowed."""
         if self.allow_unenforced:
             return []
         message = "is a limit or guardrail that is not enforced yet; remove it, or start with --allow-unenforced"
-        return [Problem("error", one.mark, one.field, message) for one in not_in_force if one.kind != "feature"]
+        return [Problem("error", one.mark, one.field, message) for one in self.not_in_force if one.kind != "feature"]
 
     def build(self, registry: Registry, prices: Prices) -> Built:
         """Compile what is settled; raises StartError with every error."""
-        built = build(self.spec, registry, prices, 1, self.policies)
+        built = build(self.spec, registry, prices, self.revision, self.policies)
         raise_errors(built.problems)
         return built
+
+    async def rebuild(self, registry: Registry, prices: Prices) -> Built | list[Problem]:
+        """Compile what is settled while calls go on; return the errors where there are any."""
+        unenforced = self.unenforced()
+        if unenforced:
+            return unenforced
+        built = await sliced(building(Builder(self.spec, registry, prices), self.revision, self.policies))
+        return [problem for problem in built.problems if problem.severity == "error"] or built
 
 
 def settle(compiled: Compiled, sources: Sources, environ: Mapping[str, str], *, allow_unenforced: bool) -> Settled:
@@ -68,7 +89,7 @@ def settle(compiled: Compiled, sources: Sources, environ: Mapping[str, str], *, 
     settled = Settled(
         sources, loaded.spec, compiled.policies, loaded.not_in_force, generated, allow_unenforced, given
     )  # fmt: skip
-    raise_errors(settled.unenforced(loaded.not_in_force))
+    raise_errors(settled.unenforced())
     return replace(settled, spec=settled.with_master_key(loaded.spec))
 
 

@@ -15,6 +15,8 @@ log = structlog.get_logger("interlock")
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
+PATIENCE = 0.5
+"""Seconds that a component is given to end."""
 SETTLED = 60.0
 """Seconds of running after which a crash is a first one again."""
 
@@ -32,10 +34,15 @@ class Supervisor:
         self._tasks[name] = asyncio.get_running_loop().create_task(self._keep(name, run), name=name)
 
     async def stop(self) -> None:
-        """Cancel every component and wait for its end."""
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        """Cancel every component and wait for its end; one that goes on is cancelled again.
+
+        `asyncio.wait_for` of Python 3.11 swallows a cancellation that comes together with what it waits for.
+        """
+        left = {*self._tasks.values()}
+        while left:
+            for task in left:
+                task.cancel()
+            _, left = await asyncio.wait(left, timeout=PATIENCE)
         self._tasks.clear()
 
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]]) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.postgres import Server, serving
 from tests.running import Gateway, ScriptedUpstream
+from tests.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -35,6 +36,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def shared() -> Path:
     """Return the directory of recorded traffic and other facts kept beside the repository."""
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """Run one Valkey that tests share; each has a namespace of its own."""
+    server = Valkey(tmp_path_factory.mktemp("valkey")).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """Run a Valkey that a test may pause and kill."""
+    server = Valkey(tmp_path / "valkey").start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -17,7 +17,11 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 50
 MEDIAN_FILE, P90_FUNCTION = 130, 25
 PATH_LINES = 25
 VAGUE = frozenset(["util", "utils", "helper", "helpers", "manager", "managers", "common", "misc", "base", "types"])
-TASKS = {"engine/supervisor.py": "background work", "engine/api/connection.py": "one for each request of a client"}
+TASKS = {
+    "engine/supervisor.py": "background work",
+    "engine/workers/channel.py": "one for each question of the other end",
+    "engine/api/connection.py": "one for each request of a client",
+}
 """The only places where tasks are made, and for what."""
 EXTENSIONS = sorted(
     path for place in ("adapters/*/*.py", "policies/*.py") for path in ROOT.glob(place) if path.stem != "__init__"

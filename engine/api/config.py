@@ -34,7 +34,8 @@ class Config:
     async def reload(self, request: web.Request) -> web.Response:
         """Reload, and answer with what changed in effect; 422 with every problem when it was refused."""
         header = self._snapshot().settings.key_header
-        if not self._identity.admit(request.headers, header, request.remote or "").admin:
+        caller = await self._identity.admitted(request.headers, header, request.remote or "")
+        if not caller.admin:
             raise ClientError(403, "permission_denied", "only an administrator may reload; use the master key")
         status, report = await self._reload("POST /config/reload")
         return answer(report, status)

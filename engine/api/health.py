@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
 from engine import __version__
 from engine.api.json import answer
-from engine.metrics import Metrics
 from engine.snapshot import Snapshot
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Interlock</title>
@@ -29,10 +28,13 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Interlock<
 class Health:
     """Says how the gateway is.
 
-    `state` returns what readiness reports beside its status, with `ready` among it.
+    `state` returns what readiness reports beside its status, with `ready` among it; `metrics` Prometheus' text.
     """
 
-    def __init__(self, state: Callable[[], dict[str, Any]], metrics: Metrics, snapshot: Callable[[], Snapshot]) -> None:
+    def __init__(
+        self, state: Callable[[], Awaitable[dict[str, Any]]], metrics: Callable[[], Awaitable[str]],
+        snapshot: Callable[[], Snapshot],
+    ) -> None:  # fmt: skip
         self._state = state
         self._metrics = metrics
         self._snapshot = snapshot
@@ -56,7 +58,7 @@ class Health:
     async def ready(self, request: web.Request) -> web.Response:
         """Answer 200 while calls are taken, 503 while they are not."""
         del request
-        state = self._state()
+        state = await self._state()
         ready = state.pop("ready")
         return answer({"status": "healthy" if ready else "unhealthy", **state}, 200 if ready else 503)
 
@@ -64,7 +66,7 @@ class Health:
         """Answer in Prometheus' text format."""
         del request
         return web.Response(
-            text=self._metrics.render(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"}
+            text=await self._metrics(), headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"}
         )
 
     async def page(self, request: web.Request) -> web.Response:
@@ -73,7 +75,7 @@ class Health:
         snapshot = self._snapshot()
         count = len(snapshot.groups) + len(snapshot.wildcards)
         models = "one model" if count == 1 else f"{count} models"
-        state = "ready" if self._state()["ready"] else "not ready"
+        state = "ready" if (await self._state())["ready"] else "not ready"
         return web.Response(
             text=PAGE.format(version=html.escape(__version__), state=state, models=models), content_type="text/html"
         )

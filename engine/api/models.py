@@ -37,14 +37,14 @@ class Models:
 
     async def every(self, request: web.Request) -> web.Response:
         """List what the caller may call."""
-        caller, snapshot = self._caller(request)
+        caller, snapshot = await self._caller(request)
         wildcards = request.query.get("return_wildcard_routes", "").lower() == "true"
         names = visible(caller, snapshot, self._models_of, wildcards=wildcards)
         return answer({"data": [_model(name) for name in names], "object": "list"})
 
     async def one(self, request: web.Request) -> web.Response:
         """Describe one model, if the caller may call it."""
-        caller, snapshot = self._caller(request)
+        caller, snapshot = await self._caller(request)
         name = request.match_info["name"]
         if not callable_by(caller, snapshot, name):
             raise ClientError(
@@ -52,9 +52,11 @@ class Models:
             )
         return answer(_model(name))
 
-    def _caller(self, request: web.Request) -> tuple[Caller, Snapshot]:
+    async def _caller(self, request: web.Request) -> tuple[Caller, Snapshot]:
         snapshot = self._snapshot()
-        return self._identity.admit(request.headers, snapshot.settings.key_header, request.remote or ""), snapshot
+        return await self._identity.admitted(
+            request.headers, snapshot.settings.key_header, request.remote or ""
+        ), snapshot
 
     def _models_of(self, provider: str) -> list[str]:
         if provider not in self._known:

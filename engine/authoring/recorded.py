@@ -14,15 +14,22 @@ FILE = "records.jsonl"
 
 
 def files_of(data: Path) -> list[Path]:
-    """List the files of records in a data directory, the newest first; raises FileNotFoundError where there are none."""
-    rotated = [path for path in data.glob(f"{FILE}.*") if path.suffix[1:].isdigit()]
-    found = [
-        *([data / FILE] if (data / FILE).exists() else []),
-        *sorted(rotated, key=lambda path: int(path.suffix[1:])),
-    ]
+    """List the files of records in a data directory, the newest first; raises FileNotFoundError where there are none.
+
+    Workers have theirs in directories of their own, listed one after the other.
+    """
+    found = [path for folder in (data, *sorted(data.glob("workers/*"))) for path in _in(folder)]
     if not found:
         raise FileNotFoundError(f"`{data}` holds no `{FILE}`")
     return found
+
+
+def _in(folder: Path) -> list[Path]:
+    rotated = [path for path in folder.glob(f"{FILE}.*") if path.suffix[1:].isdigit()]
+    return [
+        *([folder / FILE] if (folder / FILE).exists() else []),
+        *sorted(rotated, key=lambda path: int(path.suffix[1:])),
+    ]
 
 
 def find(data: Path, decision: str) -> dict[str, Any] | None:

@@ -75,9 +75,9 @@ class StagedRegistry:
         """Make a record sink."""
         return self._real.sink(name, settings)
 
-    def counters(self, name: str, clock: Clock) -> Counters:
+    def counters(self, name: str, clock: Clock, settings: Mapping[str, Any] | None = None) -> Counters:
         """Make the place where counters live."""
-        return self._real.counters(name, clock)
+        return self._real.counters(name, clock, settings)
 
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:
         """Open a store."""

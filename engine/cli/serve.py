@@ -23,7 +23,10 @@ import click
 @click.option("--port", type=click.IntRange(0, 65535), default=4000, envvar="PORT", show_default=True)
 @click.option("--data", type=click.Path(path_type=Path), help="directory of all state  [default: ./interlock-data]")
 @click.option("--ephemeral", is_flag=True, help="keep state in a temporary directory")
-@click.option("--workers", "--num_workers", default=1, envvar="NUM_WORKERS", show_default=True)
+@click.option(
+    "--workers", "--num_workers", type=click.IntRange(1, 256), default=1, envvar="NUM_WORKERS", show_default=True,
+    help="processes that share the port; more than one needs Redis",
+)  # fmt: skip
 @click.option("--drain", default=30.0, show_default=True, help="seconds that calls under way are given to finish")
 @click.option(
     "--allow-unenforced", is_flag=True, help="start although the configuration has limits that are not enforced yet"
@@ -44,19 +47,18 @@ def command(  # noqa: PLR0913, PLR0917 - click hands over one argument an option
     from engine.extensions import kind  # noqa: PLC0415 - `serve --help` does not pay for it
     from engine.sources import Sources, compile_sources  # noqa: PLC0415 - `serve --help` does not pay for it
 
-    if workers != 1:
-        _refuse("--workers needs shared counters (Redis), which are not built yet; start one worker")
     sources = Sources(config, policies)
     compiled = compile_sources(sources, os.environ, kind)
     spec = compiled.loaded.spec
     as_json = log_format == "json" or (log_format is None and not sys.stderr.isatty())
-    logs.configure(as_json=as_json or (spec is not None and bool(spec.litellm.json_logs)), debug=debug)
+    as_json = as_json or (spec is not None and bool(spec.litellm.json_logs))
+    logs.configure(as_json=as_json, debug=debug)
     if compiled.errors:
         for problem in compiled.problems:
             click.echo(str(problem), err=True)
         _refuse("the configuration has errors; mend them and start again")
     environ = {**os.environ, **(spec.environment if spec else {})}
-    options = serve.Options(sources, host, port, data, ephemeral, allow_unenforced, drain)
+    options = serve.Options(sources, host, port, data, ephemeral, allow_unenforced, drain, workers, as_json, debug)
     try:
         uvloop.run(serve.run(compiled, options, environ))
     except (serve.StartError, DataDirError, ValueError) as error:

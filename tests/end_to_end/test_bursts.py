@@ -71,14 +71,17 @@ async def burst(running: Gateway, path: str, body: object, count: int = CALLS) -
         return Counter(await asyncio.gather(*(one() for _ in range(count))))
 
 
-@pytest.fixture
-def limited(gateway, tmp_path):
+@pytest.fixture(params=["alone", "three workers"])
+def limited(request, gateway, tmp_path):
     """Start a gateway under one policy; the folder of the policy is its `policies`."""
 
     def start(policy: object, config: str = CONFIG) -> Gateway:
         (tmp_path / "policies").mkdir()
         write(tmp_path, policy)
-        running: Gateway = gateway(config, "--policies", str(tmp_path / "policies"))
+        many: tuple[tuple[str, ...], dict[str, str]] = ((), {})
+        if request.param == "three workers":
+            many = ("--workers", "3"), {"REDIS_URL": request.getfixturevalue("own_valkey").url}
+        running: Gateway = gateway(config, "--policies", str(tmp_path / "policies"), *many[0], environ=many[1])
         return running
 
     return start

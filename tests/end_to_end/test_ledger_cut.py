@@ -19,6 +19,7 @@ from engine.digest import digest
 from engine.durable import Durable
 from engine.journal.record import ends
 from engine.journal.segment import HEADER, header_of
+from engine.keeping import alone
 from engine.outside import SystemClock
 from engine.posting import Held, Part, Settled, decode
 from engine.storing import Scope
@@ -118,8 +119,8 @@ def expected(stopped: Stopped, length: int) -> tuple[Counter[tuple[str, int, boo
 def recovered(data: Path) -> int:
     """Open and close what outlives a gateway, as its start does; return what the poor key has spent."""
     held = DataDir.open(data)
-    durable = Durable(REGISTRY, held, SystemClock())
-    spent = durable.ledger.spent(digest(POOR))
+    durable = Durable(REGISTRY, held, SystemClock(), alone(data))
+    spent = durable.ledger.spent.of(digest(POOR))
     assert durable.store.totals(Scope.KEY)[digest(POOR)].spend == spent
     asyncio.run(durable.close())
     held.close()

@@ -12,6 +12,7 @@ from engine.check import check
 from engine.claims import Count, Counter, Refused, Scope, Subject
 from engine.data_dir import DataDir
 from engine.durable import Durable
+from engine.keeping import alone
 from engine.ledger import Ledger
 from engine.snapshot import Deployment
 from engine.storing import LogFilter, SpendRow
@@ -61,7 +62,7 @@ class Kept:
     def start(self) -> None:
         """Begin a process: what the one before left is taken up."""
         self._data = DataDir.open(self.directory)
-        self.durable = Durable(REGISTRY, self._data, self.clock)
+        self.durable = Durable(REGISTRY, self._data, self.clock, alone(self.directory))
 
     @property
     def ledger(self) -> Ledger:

@@ -118,7 +118,7 @@ def test_a_shorter_answer_is_asked_for_in_the_clients_words(kept, operation, mem
 @pytest.mark.parametrize(("usual", "limit"), [(40, 40), (3, 16)])
 def test_an_answer_that_must_be_shorter_is_as_long_as_answers_usually_are_but_sixteen_at_least(kept, usual, limit):
     answer(kept, *[usual] * 20)
-    spent = kept.ledger.spent(KEY)
+    spent = kept.ledger.spent.of(KEY)
     call = paying(spent + 10 * IN + 100 * OUT, max_tokens=500)
     assert attempt(kept.ledger, call) is None
     assert call.account.shortest == limit
@@ -179,7 +179,7 @@ def test_a_stream_holds_as_much_again_each_time_up_to_its_most(kept):
         assert claimed(call) == {"usd api_key": 10 * IN + held * OUT, "tokens api_key": 10 + held}
     settle(kept.ledger, call, 10, 1_100)
     assert kept.ledger.overruns == {}
-    assert kept.ledger.spent(KEY) == 10 * IN + 1_100 * OUT
+    assert kept.ledger.spent.of(KEY) == 10 * IN + 1_100 * OUT
 
 
 def test_a_stream_that_cannot_have_as_much_again_has_what_it_needs_then_nothing(kept):

@@ -151,7 +151,7 @@ def test_a_model_that_costs_nothing_needs_no_budget(kept):
     assert attempt(kept.ledger, free) is None
     assert claimed(free) == {"tokens api_key": 30}
     settle(kept.ledger, free, 10, 20)
-    assert kept.ledger.spent(KEY) == 0
+    assert kept.ledger.spent.of(KEY) == 0
 
 
 def test_what_costs_nobody_knows_what_before_its_answer_is_charged_all_the_same(kept):
@@ -257,7 +257,7 @@ def test_an_attempt_that_is_ended_twice_is_charged_once(kept):
     for end in (kept.ledger.close, kept.ledger.release, lambda one: kept.ledger.settle(one, used(one, 10, 20))):
         end(call)
     assert count(kept, call) == (10 * IN + 7 * OUT, 0)
-    assert kept.ledger.spent(KEY) == 10 * IN + 7 * OUT
+    assert kept.ledger.spent.of(KEY) == 10 * IN + 7 * OUT
     assert [row.spend for row in kept.rows()] == [10 * IN + 7 * OUT]
 
 
@@ -288,7 +288,7 @@ def test_a_call_that_is_open_when_its_process_dies_is_charged_what_it_held(kept,
     assert count(kept, call) == (10 * IN + 20 * OUT, 0)
     assert count(kept, call, "requests") == (1, 0)
     assert count(kept, call, "parallel") == (0, 0)
-    assert kept.ledger.spent(KEY) == 10 * IN + 20 * OUT
+    assert kept.ledger.spent.of(KEY) == 10 * IN + 20 * OUT
     (row,) = kept.rows()
     assert (row.request_id, row.spend, row.prompt_tokens, row.completion_tokens) == ("call-1", 110 + 20, 10, 20)
     assert (row.status, json.loads(row.metadata)) == ("success", {"estimated": True})
@@ -324,7 +324,7 @@ def test_the_row_of_a_call_whose_client_left_has_its_input_marked_as_estimated(k
     (row,) = kept.rows()
     assert (row.spend, row.prompt_tokens, row.completion_tokens) == (10 * IN, 10, 0)
     assert json.loads(row.metadata) == {"estimated": True}
-    assert kept.ledger.spent(KEY) == 10 * IN
+    assert kept.ledger.spent.of(KEY) == 10 * IN
     assert encode(Held("", 0, [], call.account.row))
 
 

@@ -358,7 +358,7 @@ class Laws(RuleBasedStateMachine):
     @invariant()
     def no_call_costs_more_than_it_held_and_keys_have_spent_what_their_rows_say(self):
         assert not self.kept.ledger.overruns.get("usd")
-        assert {key: self.kept.ledger.spent(key) for key in KEYS} == {key: self.accounts.spent[key] for key in KEYS}
+        assert {key: self.kept.ledger.spent.of(key) for key in KEYS} == {key: self.accounts.spent[key] for key in KEYS}
 
     def teardown(self):
         try:

@@ -61,7 +61,7 @@ async def test_a_good_call_is_settled_counted_and_written(house):
         call.usage.cost, call.usage.cached_input, call.usage.reasoning = 123, 3, 2
         call.first_byte, call.upstream_seconds, call.stream = 11.0, 2.0, True
     assert house.ledger.open_holds == 0
-    assert house.ledger.spent("hash") == 123
+    assert house.ledger.spent.of("hash") == 123
     assert house.receiver.held == 0
     (row,) = house.rows()
     assert row == {
@@ -189,4 +189,4 @@ def test_a_hold_settles_once(house):
     call.usage.cost = 5
     house.recorder.finish(call, None)
     house.recorder.finish(call, None)
-    assert house.ledger.spent("hash") == 5
+    assert house.ledger.spent.of("hash") == 5

@@ -111,3 +111,23 @@ async def test_work_that_is_done_is_not_started_again():
     assert starts == 1
     assert group.crashed == {}
     await group.stop()
+
+
+async def test_a_component_that_swallows_its_cancellation_is_cancelled_again(monkeypatch):
+    monkeypatch.setattr(supervisor, "PATIENCE", 0.02)
+    swallowed = 0
+
+    async def work() -> None:
+        nonlocal swallowed
+        while swallowed < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                swallowed += 1
+        await asyncio.sleep(60)
+
+    group = Supervisor()
+    group.start("work", work)
+    await asyncio.sleep(0)
+    await asyncio.wait_for(group.stop(), 5)
+    assert swallowed == 2

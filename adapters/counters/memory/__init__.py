@@ -8,6 +8,7 @@ set back. What is forgotten is what no longer counts; a rule of several days (`3
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from adapters.counters.memory.grants import CALENDAR, FIXED, ONE_PLACE, Grant, Lot
 from engine.claims import spread
@@ -30,7 +31,8 @@ LOOKED_AT = 1_000
 class Memory:
     """The `Counters` of one process."""
 
-    def __init__(self, clock: Clock, lease: float = LEASE) -> None:
+    def __init__(self, clock: Clock, settings: Mapping[str, Any] | None = None, lease: float = LEASE) -> None:
+        del settings  # there is nothing to set
         self._clock = clock
         self._lease = int(lease * SECOND)
         self._tallies: dict[bytes, Tally] = {}
@@ -236,6 +238,15 @@ class Memory:
             if tally is not None:
                 tally.live = False
             self._before.pop(counter.id, None)
+
+    async def replay(self, settled: Iterable[tuple[HoldId, Sequence[tuple[bytes, int]]]]) -> None:
+        """Do nothing: what a process before this one held ended with it."""
+
+    async def run(self) -> None:
+        """Do nothing: memory is always there."""
+
+    async def close(self) -> None:
+        """Do nothing: memory goes with the process."""
 
     def _granted(self, grant: Grant) -> Hold:
         grant.skew = self._skew

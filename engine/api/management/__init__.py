@@ -12,21 +12,21 @@ from aiohttp import web
 
 from engine.api.management.customers import Customers
 from engine.api.management.desk import Desk
-from engine.api.management.keeper import Keeper, Spending
+from engine.api.management.keeper import Beside, Keeper
 from engine.api.management.keys import Keys
 from engine.api.management.spend import Spend
 from engine.api.management.teams import Teams
 from engine.identity import Identity
 from engine.storing import Store
 
-__all__ = ["Spending", "management"]
+__all__ = ["Beside", "management"]
 
 
 def management(
-    identity: Identity, store: Store, key_header: Callable[[], str], spending: Spending, *, unenforced: bool
+    identity: Identity, store: Store, key_header: Callable[[], str], beside: Beside, *, unenforced: bool
 ) -> list[web.RouteDef]:
     """Return all routes; `unenforced` lets limits pass that are not enforced yet."""
-    keeper = Keeper(store, identity.directory, identity.clock, spending)
+    keeper = Keeper(store, identity.directory, identity.clock, beside)
     kinds = (
         Keys(keeper, unenforced=unenforced),
         Teams(keeper, unenforced=unenforced),

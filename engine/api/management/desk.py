@@ -97,7 +97,7 @@ class Desk:
 
     def _handler(self, row: Row) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def handle(request: web.Request) -> web.StreamResponse:
-            caller = self._admit(request, row)
+            caller = await self._admit(request, row)
             body = _object(await request.read()) if row.method == "POST" else {}
             asked = Asked(caller, row.path, body, request.query)
             # A change that has begun is finished, though who asked for it hangs up: store and directory stay one.
@@ -105,8 +105,8 @@ class Desk:
 
         return handle
 
-    def _admit(self, request: web.Request, row: Row) -> Caller:
-        caller = self._identity.admit(request.headers, self._key_header(), request.remote or "")
+    async def _admit(self, request: web.Request, row: Row) -> Caller:
+        caller = await self._identity.admitted(request.headers, self._key_header(), request.remote or "")
         may = {Who.ADMINISTRATORS.value} if row.who is Who.ADMINISTRATORS else {one.value for one in Who}
         if row.who is not Who.ANYBODY and caller.role not in may:
             raise ClientError(

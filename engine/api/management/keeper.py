@@ -44,11 +44,20 @@ async def at_once() -> None:
     """Settle what is settled already."""
 
 
-class Spending(NamedTuple):
-    """What is known of money beside the store: `settled` returns once the store has what the journal has, `used` asks a counter."""
+def nobody(kind: Kind, ids: Sequence[str]) -> None:
+    """Tell nobody of a change."""
+    del kind, ids
+
+
+class Beside(NamedTuple):
+    """What there is beside the store: `settled` returns once it has what the journal has, `used` asks a counter.
+
+    `changed` tells other processes of entities that changed.
+    """
 
     settled: Callable[[], Awaitable[None]] = at_once
     used: Callable[[Counter], Awaitable[Count]] | None = None
+    changed: Callable[[Kind, Sequence[str]], None] = nobody
 
 
 class Spent(NamedTuple):
@@ -61,12 +70,12 @@ class Spent(NamedTuple):
 class Keeper:
     """Reads and changes entities; every change is made under `writing`, one at a time."""
 
-    def __init__(self, store: Store, directory: Directory, now: Callable[[], float], spending: Spending) -> None:
+    def __init__(self, store: Store, directory: Directory, now: Callable[[], float], beside: Beside) -> None:
         self.directory = directory
         self.now = now
         self.writing = asyncio.Lock()
         self._store = store
-        self._spending = spending
+        self._beside = beside
 
     async def read(self, read: Callable[[Store], T]) -> T:
         """Ask the store in a thread; raises InternalError 503 where it cannot be used."""
@@ -92,12 +101,14 @@ class Keeper:
         self.check(entity)
         await self.read(lambda store: store.put(entity, new=new))
         self.directory.put(entity)
+        self._beside.changed(entity.kind, [entity.id])
         return entity
 
     async def remove(self, kind: Kind, ids: Sequence[str]) -> list[str]:
         """Delete entities, and take them out of force; return the ids that were there."""
         gone = await self.read(lambda store: store.delete(kind, ids))
         self.directory.remove(kind, ids)
+        self._beside.changed(kind, ids)
         return gone
 
     async def set_spend(self, kind: Kind, entity_id: str, nano: int) -> None:
@@ -151,9 +162,9 @@ class Keeper:
 
     async def used(self, counter: Counter) -> Spent | None:
         """Return what a counter of money has counted in its window; None where there is nobody to ask."""
-        if self._spending.used is None:
+        if self._beside.used is None:
             return None
-        count = await self._spending.used(counter)
+        count = await self._beside.used(counter)
         return Spent(count.used / NANO, iso(count.reset_at / NANO) if count.reset_at else self._resets(counter))
 
     def _resets(self, counter: Counter) -> str | None:
@@ -163,7 +174,7 @@ class Keeper:
 
     async def settled(self) -> None:
         """Wait until the store has all that was spent so far."""
-        await self._spending.settled()
+        await self._beside.settled()
 
     def budget_table(self, name: str | None) -> dict[str, Any] | None:
         """Return a shared budget as rows show it."""

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from adapters.stores.sqlite import Sqlite
-from engine.api.management.keeper import Keeper, Spending
+from engine.api.management.keeper import Beside, Keeper
 from engine.claims import Count
 from engine.directory import Directory, digest
 from engine.errors import ClientError, InternalError
@@ -27,10 +27,10 @@ def store(tmp_path):
     opened.close()
 
 
-def keeper(store, spending: Spending = Spending()) -> Keeper:  # noqa: B008 - it is never written to
+def keeper(store, beside: Beside = Beside()) -> Keeper:  # noqa: B008 - it is never written to
     directory = Directory("sk-m")
     directory.declare("sk-m", compiled(config({"a": "echo/a"})).declared, kind)
-    return Keeper(store, directory, lambda: NOW, spending)
+    return Keeper(store, directory, lambda: NOW, beside)
 
 
 def key(**document: object) -> Entity:
@@ -79,7 +79,7 @@ async def test_spend_is_what_was_used_in_the_window_where_a_budget_has_one(store
         asked.append(counter)
         return Count(125_000_000, 0, None)
 
-    kept = keeper(store, Spending(used=used))
+    kept = keeper(store, Beside(used=used))
     assert await kept.spent(await kept.put(key(max_budget=1, budget_duration="1d"))) == (
         0.125,
         "2026-01-02T00:00:00+00:00",
@@ -96,7 +96,7 @@ async def test_who_reads_spend_waits_until_it_is_settled(store):
         await asyncio.sleep(0.05)
         settled.set()
 
-    await keeper(store, Spending(settled=wait)).settled()
+    await keeper(store, Beside(settled=wait)).settled()
     assert settled.is_set()
 
 

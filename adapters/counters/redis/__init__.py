@@ -1,0 +1,425 @@
+"""Counters in Redis or Valkey, for any number of processes: exact, one atomic step and one round trip for all claims of a call.
+
+All keys carry one hash tag, `{interlock:NAMESPACE}`. Redis' clock is the clock; amounts and instants are whole numbers below 2^53,
+what its scripts count exactly. Settlements wait for nobody: they are queued, and repeated until they have arrived.
+While Redis is away, a call passes as its counters say: not at all, uncounted until Redis is back, or on a share held ahead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from adapters.counters.redis.channel import Channel
+from adapters.counters.redis.client import Client, Unanswered
+from adapters.counters.redis.endings import CANCELLED, CHARGED, REPLAYED, SETTLED, Endings, ended, packed
+from adapters.counters.redis.holds import Granted, name_of
+from adapters.counters.redis.joining import Joining, NoPast
+from adapters.counters.redis.reckoning import MICRO, MOST, Reckoning, many, nanos, pack, small, text
+from adapters.counters.redis.server import Server
+from adapters.counters.redis.shares import Shares
+from adapters.counters.redis.sight import Sight
+from engine.claims import UNLIMITED, spread
+from engine.contracts import Claim, Clock, Count, Counter, CountersError, Hold, HoldId, Overrun, Refused
+from engine.windows import NEVER, Algorithm
+
+LEASE = 60
+"""Seconds until a hold that is not renewed counts as used."""
+OPEN = 100_000
+"""Holds that ran out and whose late settle is still expected; beyond, the oldest estimates stand."""
+LARGEST = 9 * 10**15
+"""The greatest limit that scripts count up to exactly."""
+BATCH = 1_000
+"""Holds in one script."""
+RENEWED = 20
+"""Turns after which shares are leased anew."""
+Answer = list[Any]
+
+
+def too_large(counter: Counter) -> str:
+    """Say why Redis cannot count up to a limit; empty when it can. UNLIMITED stands for the most that it can."""
+    if counter.limit <= LARGEST or counter.limit == UNLIMITED:
+        return ""
+    return f"`{counter.name}`: a limit in Redis is {LARGEST} {counter.unit} at most, as {counter.limit} is not"
+
+
+class Redis:
+    """The `Counters` of all processes that share a Redis and a namespace; `settings` are those of `Server`, `namespace`, `past`."""
+
+    def __init__(self, clock: Clock, settings: Mapping[str, Any] | None = None, lease: float = LEASE) -> None:
+        said = settings or {}
+        prefix = "{interlock:" + (said.get("namespace") or "default") + "}:"
+        self._clock = clock
+        self._lease = int(lease * 1e9)
+        self._given = NoPast()
+        past = said.get("past") or self._given
+        self.now: Callable[[], int] = lambda: 0
+        """The microseconds that scripts go by; 0 for those of the server."""
+        self._ahead = 0
+        self.client = Client(Server.read(said), prefix)
+        self.channel = Channel(self.client, prefix)
+        self._member = text(past.journal.encode())
+        self._packed_lease = pack(self._lease // MICRO)
+        self._reckoning = Reckoning(self._time)
+        self._sight = Sight(clock.monotonic)
+        self._shares = Shares(past.journal, clock.monotonic)
+        self._endings = Endings(self.client, self._head)
+        self.client.before = self._endings.flush
+        self._joining = Joining(self.client, past, self._reckoning, self._instant)
+        self._joining.lease = self._packed_lease
+        self._joining.open_holds = self._held
+        self._joining.marked = self._marked
+        self._open: dict[HoldId, Granted] = {}  # by the time their leases run out
+        self._estimated: dict[HoldId, Granted] = {}
+        self._turns = 0
+
+    def __repr__(self) -> str:
+        return f"<Redis {self.client} open={len(self._open)} endings={len(self._endings)}>"
+
+    # What calls ask for.
+
+    async def reserve(
+        self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]]
+    ) -> Hold | Refused:
+        """Grant the caller's claims and those of the first candidate that fits, or nothing."""
+        held = self._open.get(hold) or self._estimated.get(hold)
+        if held is not None:
+            return held
+        every = [*caller, *(claim for claims in candidates for claim in claims)]
+        if not self.client.ready:
+            return self._without(hold, caller, candidates, self.client.reason)
+        try:
+            answer = await self._reserved(hold, caller, candidates, every)
+        except CountersError as error:
+            if isinstance(error, Unanswered):
+                self._cancel(hold, every)
+            return self._without(hold, caller, candidates, str(error))
+        except BaseException:
+            self._cancel(hold, every)
+            raise
+        if answer[0] == 1:
+            return _refused(answer, every)
+        if answer[0] != 0:
+            return self._without(hold, caller, candidates, self._why(answer))
+        claims = [*caller, *candidates[answer[2]]] if candidates else caller
+        granted = Granted(hold, claims, answer[2], self._expiry())
+        said = answer[3:]
+        granted.learn(claims, said)
+        self._sight.granted(claims, said)
+        self._open[hold] = granted
+        for counter, _ in claims:
+            if counter.failure == "Local":
+                self._shares.want(counter)
+        return granted
+
+    def lot(self, counters: Sequence[Counter]) -> None:
+        """Prepare nothing: only Redis knows what there is."""
+        del counters
+
+    def grant(self, hold: HoldId, lot: Any, amounts: Sequence[int], room: Sequence[int]) -> None:
+        """Grant nothing at once."""
+        del hold, lot, amounts, room
+
+    def spend(self, hold: Hold, amounts: Sequence[int]) -> Sequence[Overrun]:
+        """Settle a hold by the amounts used, in the order of its claims."""
+        return self.settle(hold, {one.id: amount for (one, _), amount in zip(hold.claims, amounts, strict=True)})
+
+    async def extend(self, hold: Hold, number: int, claims: Sequence[Claim]) -> Refused | None:
+        """Hold more against the limits that the claims bring."""
+        granted = self._open.get(hold.id)
+        if granted is None:
+            raise LookupError(f"hold {hold.id.call}/{hold.id.attempt} is not open")
+        if number <= granted.slices:
+            return None
+        if granted.away is not None or not self.client.ready:
+            return self._extended_without(granted, number, claims)
+        head = self._head() + text(granted.name) + pack(number)
+        try:
+            answer = await self._asked("extend", b"\x95" + head, claims)
+        except CountersError:
+            return self._extended_without(granted, number, claims)
+        if answer[0] == 1:
+            return _refused(answer, claims)
+        if answer[0] == 5:
+            raise LookupError(f"hold {hold.id.call}/{hold.id.attempt} is not open")
+        if answer[0] in {3, 4}:
+            self._why(answer)
+            return self._extended_without(granted, number, claims)
+        # A slice that was granted before its answer was lost says nothing of its counters.
+        said = answer[3:] or [0, 0, MOST] * len(claims)
+        granted.learn(claims, said)
+        if answer[0] == 0:
+            self._sight.granted(claims, said)
+        granted.claims = [*granted.claims, *claims]
+        granted.slices = number
+        return None
+
+    def settle(self, hold: Hold, amounts: Mapping[bytes, int]) -> Sequence[Overrun]:
+        """Turn a hold into use; a hold that is neither open nor estimated changes nothing."""
+        granted = self._open.pop(hold.id, None) or self._estimated.pop(hold.id, None)
+        if granted is None:
+            return ()
+        actuals, overruns = spread(granted.claims, amounts)
+        self._sight.ended(granted.claims, actuals)
+        granted.used(actuals)
+        granted.estimated = False
+        if granted.away is None:
+            self._endings.add(ended(SETTLED, granted.name, granted.claims, actuals))
+        else:
+            self._settle_away(granted, granted.away, actuals)
+        return overruns or ()
+
+    def release(self, hold: Hold) -> None:
+        """Give a hold back unused; one that is estimated too."""
+        self.settle(hold, {counter.id: 0 for counter, _ in hold.claims})
+
+    # What is kept up.
+
+    async def renew(self, holds: Sequence[Hold]) -> Sequence[Hold]:
+        """Lease holds anew; returns those that are no longer open, none while nobody can tell."""
+        lost = [one for one in holds if one.id not in self._open and one.claims]
+        mine = [one for one in (self._open.get(hold.id) for hold in holds) if one is not None and one.away is None]
+        try:
+            for at in range(0, len(mine), BATCH):
+                part = mine[at : at + BATCH]
+                places, _ = await self._kept(leased=part)
+                gone = [part[place] for place in places]
+                for one in part:
+                    if self._open.pop(one.id, None) is not None:
+                        one.expires = self._expiry()
+                        self._open[one.id] = one
+                lost += self._estimate(gone)
+        except CountersError:
+            return lost
+        return lost
+
+    async def sweep(self) -> Sequence[Hold]:
+        """Return the holds of this process whose leases have run out, as Redis says; each once."""
+        now = int(self._clock.monotonic() * 1e9)
+        due = [one for one in self._open.values() if one.expires <= now and one.away is None]
+        found: list[Granted] = []
+        try:
+            for at in range(0, len(due), BATCH):
+                part = due[at : at + BATCH]
+                places, _ = await self._kept(looked=part)
+                found += self._estimate([part[place] for place in places])
+        except CountersError:
+            return found
+        return found
+
+    async def count(self, counter: Counter) -> Count:
+        """Return a counter's state now."""
+        _, counts = await self._kept(counters=[counter])
+        return counts[0]
+
+    def view(self, counter: Counter) -> Count:
+        """Return what this process last heard of a counter."""
+        return self._sight.view(counter)
+
+    def knows(self, counter: Counter) -> bool:
+        """Tell whether this process has heard of anything used of a counter."""
+        return self._sight.knows(counter)
+
+    async def reset(self, counter: Counter) -> None:
+        """Start a counter anew; holds settle where they were taken."""
+        if counter.algorithm is Algorithm.LEASE:
+            return
+        if not self.client.ready:
+            raise CountersError(self.client.reason)
+        await self.client.ask("reset", b"\x92" + self._instant() + text(counter.id))
+        self._reckoning.forget(counter)
+        self._sight.forget(counter)
+
+    def restore(self, amounts: Iterable[tuple[bytes, int, int]]) -> None:
+        """Take up what counters had before, where no `past` was given: it is brought in when Redis is there."""
+        self._given.restored += amounts
+
+    async def replay(self, settled: Iterable[tuple[HoldId, Sequence[tuple[bytes, int]]]]) -> None:
+        """Settle again what a process of this name settled before it ended."""
+        for hold, used in settled:
+            self._endings.add(packed(REPLAYED, name_of(hold), used))
+
+    async def run(self) -> None:
+        """Keep the connections, and what this process holds and looks at."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.client.run(self._joining.join, self._turn), name="counters")
+            group.create_task(self.channel.run(), name="counters' channel")
+
+    async def close(self) -> None:
+        """Send what waits to be settled, if Redis is there, and let go of the shares."""
+        for hold, spent in self._shares.over(NEVER):
+            self.settle(hold, {hold.claims[0].counter.id: spent})
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.client.server.timeout
+        while self.client.ready and not self._endings.done and loop.time() < until:
+            self._endings.flush()
+            await asyncio.sleep(0.005)
+
+    # How it is done.
+
+    async def _reserved(
+        self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]], every: Sequence[Claim]
+    ) -> Answer:
+        sizes = many(len(candidates)) + b"".join(small(len(one)) for one in candidates)
+        head = self._head() + text(name_of(hold)) + self._packed_lease + small(len(caller)) + sizes
+        return await self._asked("reserve", b"\x97" + head, every)
+
+    async def _asked(self, verb: str, head: bytes, claims: Sequence[Claim]) -> Answer:
+        """Ask with claims at the end, and anew where a window was reckoned that is not the one."""
+        reckoning, size = self._reckoning, many(7 * len(claims))
+        for _ in range(len(claims) + 2):
+            answer = await self.client.ask(verb, head + size + reckoning.claims(claims))
+            if answer[0] != 2:
+                break
+            _, now, stale, last = answer
+            self._ahead = now * MICRO - int(self._clock.time() * 1e6) * MICRO
+            for counter in {one.counter for one in claims if one.counter.id == stale}:
+                reckoning.correct(counter, last, now)
+        return answer
+
+    async def _kept(
+        self, leased: Sequence[Granted] = (), looked: Sequence[Granted] = (), counters: Sequence[Counter] = ()
+    ) -> tuple[Sequence[int], list[Count]]:
+        """Renew, look and count at once; returns the places of holds that are not open, and counts."""
+        holds = b"".join(many(len(some)) + b"".join(text(one.name) for one in some) for some in (leased, looked))
+        counted = self._reckoning.counters(counters)
+        if not self.client.ready:
+            raise CountersError(self.client.reason)
+        answer = await self.client.ask("keep", b"\x96" + self._head() + self._packed_lease + holds + counted)
+        if answer[0] != 0:
+            raise CountersError(self._why(answer))
+        _, now, members, lost, said = answer
+        self._ahead = now * MICRO - int(self._clock.time() * 1e6) * MICRO
+        self._joining.peers = [one.decode() for one in members[:BATCH]]
+        heard = [self._sight.heard(one, said[4 * at : 4 * at + 4]) for at, one in enumerate(counters)]
+        return lost, heard
+
+    async def _turn(self) -> None:
+        """Do what is to be done every second: refresh what is looked at, settle what waits, hold shares."""
+        self._endings.flush()
+        self._turns += 1
+        mine = self._shares.holds() if self._turns % RENEWED == 0 else []
+        lost, _ = await self._kept(leased=mine, counters=[*self._sight.stale()])
+        for place in lost:
+            mine[place].void()
+        for hold, spent in self._shares.over(self._time()):
+            self.settle(hold, {hold.claims[0].counter.id: spent})
+        for share, name, claim in self._shares.due():
+            answer = await self._reserved(name, [claim], (), [claim])
+            if answer[0] == 0:
+                hold = Granted(name, [claim], 0, NEVER)
+                hold.learn([claim], answer[3:])
+                share.hold, share.total = hold, claim.amount
+                self._open[name] = hold
+        self.channel.catch_up()
+
+    def _without(
+        self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]], why: str
+    ) -> Granted:
+        """Grant while Redis is away what its counters allow then; the first candidate that they all allow."""
+        for place, own in enumerate(candidates or ((),)):
+            claims = [*caller, *own]
+            if any(counter.failure == "Fail" for counter, _ in claims):
+                continue
+            local = [one for one in claims if one.counter.failure == "Local"]
+            try:
+                taken = iter(self._shares.take(local, self._time()))
+            except CountersError as error:
+                why = str(error)
+                continue
+            granted = Granted(hold, claims, place, NEVER)
+            granted.away = [next(taken) if one.counter.failure == "Local" else None for one in claims]
+            granted.assume(*self._guessed(claims))
+            self._open[hold] = granted
+            return granted
+        raise CountersError(f"counters are unavailable: {why}")
+
+    def _extended_without(self, hold: Granted, number: int, claims: Sequence[Claim]) -> None:
+        for counter, _ in claims:
+            if counter.failure != "Ignore":
+                raise CountersError(f"counters are unavailable, so that nothing more of `{counter.name}` can be held")
+        if hold.away is not None:
+            hold.away += [None] * len(claims)
+        hold.assume(*self._guessed(claims))
+        hold.claims = [*hold.claims, *claims]
+        hold.slices = number
+
+    def _guessed(self, claims: Sequence[Claim]) -> tuple[list[int], list[int]]:
+        """Return what is left and until when claims count, as far as it can be told without asking."""
+        now = self._time()
+        seen = [self._sight.view(counter) for counter, _ in claims]
+        left = [one.limit - said.used - said.held - amount for (one, amount), said in zip(claims, seen, strict=True)]
+        return left, [_until(counter, now) for counter, _ in claims]
+
+    def _settle_away(self, hold: Granted, away: Sequence[Any], actuals: Sequence[int]) -> None:
+        loose = []
+        for (counter, amount), share, actual in zip(hold.claims, away, actuals, strict=True):
+            if share is not None:
+                share.settle(amount, actual)
+                # What goes beyond the share counts, too, though nobody could hold it.
+                actual = max(0, share.spent + share.held - share.total)  # noqa: PLW2901 - what is left of it to charge
+                share.spent -= actual
+            if actual:
+                loose.append(Claim(counter, actual))
+        if loose:
+            # By a name of its own: that of the hold may have been given up, which holds for what may yet be granted by it.
+            claims = many(7 * len(loose)) + self._reckoning.claims(loose)
+            self._endings.add(packed(CHARGED, name_of(hold.id, "~"), (), claims))
+
+    def _cancel(self, hold: HoldId, claims: Sequence[Claim]) -> None:
+        """See that a hold is not granted behind our back, nor stays if it was."""
+        unique = [*{one.counter.id: one for one in claims}.values()]
+        self._endings.add(ended(CANCELLED, name_of(hold), unique, [0] * len(unique)))
+
+    def _estimate(self, holds: Sequence[Granted]) -> list[Granted]:
+        """Keep holds that ran out for their late settle; returns those that did not run out before."""
+        found = []
+        for one in holds:
+            if self._open.pop(one.id, None) is None:
+                continue
+            one.estimated = True
+            if len(self._estimated) >= OPEN:
+                del self._estimated[next(iter(self._estimated))]
+            self._estimated[one.id] = one
+            found.append(one)
+        return found
+
+    def _held(self) -> Iterable[Granted]:
+        return [*self._open.values(), *self._estimated.values()]
+
+    def _marked(self) -> None:
+        self._endings.settle_first()
+        self._shares.counted()
+
+    def _why(self, answer: Answer) -> str:
+        if answer[0] == 3:
+            self.client.forgotten()
+            return self.client.reason
+        return "other processes have yet to bring in what they counted" if answer[0] == 4 else "the hold was given up"
+
+    def _expiry(self) -> int:
+        return int(self._clock.monotonic() * 1e9) + self._lease
+
+    def _time(self) -> int:
+        """Return Unix nanoseconds, by the clock of Redis as far as it is known."""
+        return int(self._clock.time() * 1e6) * MICRO + self._ahead
+
+    def _instant(self) -> bytes:
+        return small(self.now())
+
+    def _head(self) -> bytes:
+        return small(self.now()) + self._member
+
+
+def _refused(answer: Answer, claims: Sequence[Claim]) -> Refused:
+    _, _, at, used, held, reset = answer
+    return Refused(claims[(at - 1) // 7], used, held, None if reset < 0 else nanos(reset))
+
+
+def _until(counter: Counter, now: int) -> int:
+    """Return when what is used now counts no longer, at the latest."""
+    window = counter.window
+    if counter.algorithm in {Algorithm.SLIDING, Algorithm.TOKEN_BUCKET}:
+        return now + window.length + window.length // 60
+    return window.span(now).end
