@@ -139,7 +139,7 @@ async def listing(connection: Connection, kind: Kind, which: EntityFilter, page:
     values: list[Any] = [kind.value]
     where = "kind = $1"
     for name, value in wanted:
-        stored = clean(value) if isinstance(value, str) else value
+        stored: Any = clean(value) if isinstance(value, str) else value
         values.append(bounded(stored) if name == "id" else stored)
         where += f" AND {_condition(name, f'${len(values)}', stored)}"
     total = await connection.fetchval(f"SELECT count(*) FROM entities WHERE {where}", *values)  # noqa: S608  # own names
