@@ -1,7 +1,7 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY . .
-RUN python -m venv /opt/interlock && /opt/interlock/bin/pip install --no-cache-dir -c constraints.txt .
+RUN python -m venv /opt/interlock && /opt/interlock/bin/pip install --no-cache-dir -c constraints.txt '.[postgres]'
 
 FROM python:3.12-slim
 RUN useradd --system --uid 10001 interlock && mkdir /data && chown interlock /data

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engine import windows
-from engine.claims import NANO, UNLIMITED, Counter, Scope, Subject, Unit
+from engine.claims import NANO, UNLIMITED, Counter, Failure, Scope, Subject, Unit
 from engine.windows import LEASE, TOTAL, Window
 
 MINUTE = windows.rate("1m")
@@ -33,10 +33,14 @@ NAMES = (
 
 
 class Terms(NamedTuple):
-    """What the configuration says of all limits: the time zone of budgets, and which tokens `tpm_limit` counts."""
+    """What the configuration says of all limits.
+
+    The time zone of budgets, which tokens `tpm_limit` counts, and what becomes of calls while counters are away.
+    """
 
     zone: str = "UTC"
     tokens: Unit = Unit.TOKENS
+    failure: Failure = "Fail"
 
 
 class Allowance(NamedTuple):
@@ -97,6 +101,8 @@ def _counters(subject: Subject, said: Mapping[str, Any], terms: Terms) -> list[C
         value = said.get(field)
         if value is not None:
             found.append(counter(subject, unit, window, whole(field, value)))
+    for one in found:
+        one.failure = "Ignore" if one.limit == UNLIMITED else terms.failure
     return found
 
 

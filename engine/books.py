@@ -12,7 +12,7 @@ from functools import partial
 from msgspec import Raw
 
 from engine.call import Call
-from engine.claims import Claim, Hold
+from engine.claims import Claim, CountersError, Hold
 from engine.errors import InternalError
 from engine.journal import Entry, Journal
 from engine.posting import Held, Part, Released, Reset, Row, Settled, Who, encode, packed
@@ -165,6 +165,11 @@ def _who(call: Call) -> Who:
         "custom_llm_provider": deployment.provider, "api_base": deployment.api_base.partition("?")[0],
     }  # fmt: skip
     return Who(call_type=who.call_type, **own, **there)
+
+
+def uncounted(error: CountersError) -> InternalError:
+    """Tell a client that nobody knows whether its call fits."""
+    return InternalError(503, "counters_unavailable", f"{error}; no call that they limit is taken; try again soon")
 
 
 def _written(journal: Journal, entry: Entry) -> InternalError | None:

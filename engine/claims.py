@@ -13,6 +13,8 @@ NANO = 1_000_000_000
 """Nano-dollars in a dollar."""
 UNLIMITED = 2**62
 """The limit of a counter that only warns."""
+LARGEST = 9 * 10**15
+"""The greatest limit that counters count up to exactly which processes share: a double of Redis' scripts holds no more."""
 Failure = Literal["Fail", "Ignore", "Local"]
 """What becomes of a call while its counters are away: refused, let pass and counted later, or paid from a share held ahead."""
 
@@ -106,6 +108,13 @@ def counter_id(policy: str, unit: str, kind: str, values: Sequence[str]) -> byte
     """Return BLAKE2b-128 of the parts, each behind its length in UTF-8 as 4 bytes, the greatest first."""
     parts = [part.encode() for part in (policy, unit, kind, *values)]
     return blake2b(b"".join(len(part).to_bytes(4, "big") + part for part in parts), digest_size=16).digest()
+
+
+def too_large(counter: Counter) -> str:
+    """Say why counters that processes share cannot count up to a limit; empty when they can."""
+    if counter.limit <= LARGEST or counter.limit == UNLIMITED:
+        return ""
+    return f"`{counter.name}`: a limit is {LARGEST} {counter.unit} at most where processes share counters, {counter.limit} is more"
 
 
 class Claim(NamedTuple):
@@ -274,6 +283,9 @@ class Counters(Protocol):
 
     async def replay(self, settled: Iterable[tuple[HoldId, Sequence[tuple[bytes, int]]]]) -> None:
         """Settle again what a process settled before it ended: each hold by all that it used; twice changes nothing."""
+
+    async def ping(self) -> str:
+        """Say why counters cannot be reached; empty when they can."""
 
     async def run(self) -> None:
         """Keep in touch with where the counters are, until cancelled."""

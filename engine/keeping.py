@@ -45,8 +45,7 @@ def keeping(spec: ConfigSpec, environ: Mapping[str, str], root: Path, worker: in
     store, settings = store_settings(spec, environ)
     if store == "sqlite":
         settings = {"path": root / "interlock.db"}
-    url = environ.get("REDIS_URL")
-    counters, where = ("redis", {"url": url}) if url else ("memory", {})
+    counters, where = ("memory", {}) if spec.redis is None else ("redis", spec.redis.mapping())
     return Keeping(store, settings, counters, where, journal_name(store, root, worker))
 
 

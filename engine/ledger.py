@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from engine.amounts import Amounts, Wanted, roughly, unmeasured, wanted
-from engine.books import Books, parts
+from engine.books import Books, parts, uncounted
 from engine.call import Call, Caller, Usage
-from engine.claims import Claim, Counter, Counters, Hold, HoldId, Refused, Unit, spread
+from engine.claims import Claim, Counter, Counters, CountersError, Hold, HoldId, Refused, Unit, spread
 from engine.contracts import Clock
 from engine.counting import UNKNOWN, Counted, Customers, counted, current
 from engine.decision import Decision, Outcome
@@ -138,7 +138,10 @@ class Ledger:
             asked = held.amounts(amounts)
             answer: Hold | Refused | None = self._at_once(hold_id, held, asked, asked)
             if answer is None:
-                answer = await self.counters.reserve(hold_id, held.claims(asked), ())
+                try:
+                    answer = await self.counters.reserve(hold_id, held.claims(asked), ())
+                except CountersError as error:
+                    raise uncounted(error) from error
             if isinstance(answer, Hold):
                 account.held = held
                 self._granted(call, answer, need, asked)
@@ -188,6 +191,8 @@ class Ledger:
                 refused = await self.counters.extend(hold, hold.slices + 1, claims)
             except LookupError:
                 return "the lease of this call has run out"
+            except CountersError as error:
+                return str(error)
             if refused is None:
                 need.held, need.worth = target, need.cost(target)
                 call.account.until = until = hold.until()
@@ -264,7 +269,10 @@ class Ledger:
 
     async def reset(self, counter: Counter) -> None:
         """Start a counter anew; what was held by then settles in what it was before."""
-        await self.counters.reset(counter)
+        try:
+            await self.counters.reset(counter)
+        except CountersError as error:
+            raise uncounted(error) from error
         for hold in self._open.values():
             if any(one.id == counter.id for one, _ in hold.claims):
                 self._anew.setdefault(hold.id, {})[counter.id] = len(hold.claims)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
 
-from engine.claims import NANO, UNLIMITED, Unit
+from engine.claims import NANO, UNLIMITED, Failure, Unit
 from engine.expr.schema import DYN
 from engine.policy import Expression, Reader
 from engine.windows import Window
+
+FAILURES: Mapping[str, Failure] = {"Fail": "Fail", "Ignore": "Ignore", "Local": "Local"}
 
 
 class Limit(NamedTuple):
     """So much of a unit in each window, for every combination of values; a value that is a list stands for its elements.
 
     `soft` is the amount after which to warn, `fallback` the model that answers when the limit is used up, `message` what
-    is said then beside the facts.
+    is said then beside the facts, `failure` what becomes of calls while the counters are away.
     """
 
     unit: Unit
@@ -25,6 +28,12 @@ class Limit(NamedTuple):
     soft: int | None = None
     fallback: str = ""
     message: str = ""
+    failure: Failure = "Fail"
+
+
+def read_failure(fields: Reader) -> Failure:
+    """Read `failurePolicy` as that of counters that are away."""
+    return FAILURES[fields.choice("failurePolicy", tuple(FAILURES), "Fail")]
 
 
 def read_counters(fields: Reader) -> tuple[Expression, ...]:

@@ -92,6 +92,8 @@ def made(policy: Policy, limit: Limit, values: tuple[str, ...]) -> Counter:
         Subject(Scope.POLICY, name, ", ".join(values)), limit.amount if advises else limit.soft,
     )  # fmt: skip
     counter.fallback, counter.message = limit.fallback, limit.message
+    # What refuses nothing does not refuse because nobody knows how it stands.
+    counter.failure = "Ignore" if advises else limit.failure
     counter.finding = policy.head.action.value if advises else ""
     return counter
 

@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 from engine.activation import Activation
 from engine.expr.program import ERRORS, Program
@@ -242,6 +242,8 @@ class Policy:
     """
 
     head: Head
+    leases: ClassVar[bool] = False
+    """Whether `failurePolicy: Local` means something: calls may go on, within a share held ahead, while counters are away."""
 
     @classmethod
     def read(cls, head: Head, fields: Reader) -> Self:

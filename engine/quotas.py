@@ -13,7 +13,7 @@ TOKENS = {"total": Unit.TOKENS, "input": Unit.INPUT_TOKENS, "output": Unit.OUTPU
 
 def terms(spec: ConfigSpec) -> Terms:
     """Return what a configuration says of all limits."""
-    return Terms(spec.litellm.timezone, TOKENS[spec.general.token_rate_limit_type])
+    return Terms(spec.litellm.timezone, TOKENS[spec.general.token_rate_limit_type], spec.general.limits_failure_policy)
 
 
 def deployment(spec: ConfigSpec, params: LitellmParams, deployment_id: str, provider: str) -> tuple[Counter, ...]:

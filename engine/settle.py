@@ -97,7 +97,8 @@ def without_config(loaded: Loaded) -> Loaded:
     """Let the echo provider answer for every model."""
     echo = DeploymentSpec(model_name="echo", params=LitellmParams(model="echo/echo"), info=ModelInfo(), id="echo")
     every = DeploymentSpec(model_name="*", params=LitellmParams(model="echo/*"), info=ModelInfo(), id="echo-any")
-    return replace(loaded, spec=ConfigSpec(deployments=(echo, every)))
+    spec = loaded.spec or ConfigSpec()
+    return replace(loaded, spec=spec.model_copy(update={"deployments": (echo, every)}))
 
 
 def raise_errors(problems: tuple[Problem, ...] | list[Problem]) -> None:

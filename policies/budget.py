@@ -10,6 +10,7 @@
     softLimit: 80.00                     # an event when it is passed; never refuses
     onExceeded: {model: gpt-4o-mini}     # this model answers instead; without: the call is refused
     message: ask the platform team       # said beside the facts
+    failurePolicy: Local                 # while shared counters are away: Fail, Ignore (count later), Local (5 % a process)
 
 Money is held before a call is sent on and settled when it ends: no burst, crash or retry spends more than the limit.
 """
@@ -18,10 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from engine.claims import Unit
-from engine.limit import Limit, read_amount, read_counters
+from engine.limit import Limit, read_amount, read_counters, read_failure
 from engine.policy import Head, Policy, Reader
 from engine.windows import TOTAL, Window
 from engine.windows import budget as window_of
@@ -33,11 +34,12 @@ FOREVER = "forever"
 class Budget(Policy):
     """Limits what calls spend."""
 
+    leases: ClassVar[bool] = True
     bounds: tuple[Limit, ...] = ()
 
     @classmethod
     def read(cls, head: Head, fields: Reader) -> Self:
-        """Read `limit`, `window`, `timeZone`, `counters`, `softLimit`, `onExceeded` and `message`."""
+        """Read `limit`, `window`, `timeZone`, `counters`, `softLimit`, `onExceeded`, `message` and `failurePolicy`."""
         window, limit = _window(fields), read_amount(fields, Unit.USD)
         soft = read_amount(fields, Unit.USD, "softLimit") if fields.has("softLimit") else None
         fallback = fields.mapping("onExceeded").text("model")
@@ -50,7 +52,7 @@ class Budget(Policy):
         values, message = read_counters(fields), fields.text("message")
         if window is None or limit is None:
             return cls(head)
-        return cls(head, (Limit(Unit.USD, window, limit, values, soft, fallback, message),))
+        return cls(head, (Limit(Unit.USD, window, limit, values, soft, fallback, message, read_failure(fields)),))
 
     def limits(self) -> Sequence[Limit]:
         """Say what calls may spend."""

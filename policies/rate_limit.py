@@ -10,6 +10,7 @@
     algorithm: sliding-window            # fixed-window | sliding-window | token-bucket
     counters: [{expression: apiKey.id}]  # one counter for each value; without: one for all calls
     message: ask for more                # said beside the facts
+    failurePolicy: Local                 # while shared counters are away: Fail, Ignore (count later), Local (5 % a process)
 
 An expression that yields a list stands for its elements, one counter each. An empty value is a value like any other.
 """
@@ -18,10 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from engine.claims import Unit
-from engine.limit import Limit, read_amount, read_counters
+from engine.limit import Limit, read_amount, read_counters, read_failure
 from engine.policy import Head, Policy, Reader
 from engine.windows import LEASE, Window, rate
 
@@ -40,14 +41,15 @@ ALGORITHMS = {"fixed-window": "fixed", "sliding-window": "sliding", "token-bucke
 class RateLimit(Policy):
     """Limits what calls use."""
 
+    leases: ClassVar[bool] = True
     bounds: tuple[Limit, ...] = ()
 
     @classmethod
     def read(cls, head: Head, fields: Reader) -> Self:
-        """Read `type`, `rates`, `algorithm`, `counters` and `message`."""
+        """Read `type`, `rates`, `algorithm`, `counters`, `message` and `failurePolicy`."""
         unit = TYPES[fields.choice("type", tuple(TYPES), "requests")]
         algorithm = ALGORITHMS[fields.choice("algorithm", tuple(ALGORITHMS), "sliding-window")]
-        values, message = read_counters(fields), fields.text("message")
+        values, message, failure = read_counters(fields), fields.text("message"), read_failure(fields)
         if unit is Unit.PARALLEL and fields.has("algorithm"):
             fields.fault("means nothing for `parallel`, which counts what runs: leave it out", "algorithm")
         bounds: list[Limit] = []
@@ -57,7 +59,7 @@ class RateLimit(Policy):
             if any(window is not None and window.kind == other.window.kind for other in bounds):
                 entry.fault("there is a rate of this window already: keep the smaller one")
             elif window is not None and amount is not None:
-                bounds.append(Limit(unit, window, amount, values, message=message))
+                bounds.append(Limit(unit, window, amount, values, message=message, failure=failure))
         if not entries:
             fields.fault("needs `rates`, such as `rates: [{limit: 100, window: 1m}]`")
         return cls(head, tuple(bounds))

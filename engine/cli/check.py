@@ -111,7 +111,15 @@ def _text(name: str, compiled: Compiled, known: Known) -> str:
     lines += map(str, known.costs)
     free = known.ungoverned._asdict() if known.ungoverned is not None else {}
     lines += [f"no policy governs these {noun}: {', '.join(names)}" for noun, names in free.items() if names]
+    place = counted_in(compiled)
+    lines += [f"counters: {place}"] if place else []
     return "\n".join([*lines, f"{name}: {_summary(compiled)}"])
+
+
+def counted_in(compiled: Compiled) -> str:
+    """Say where processes count together; empty where each counts for itself."""
+    spec = compiled.loaded.spec
+    return f"Redis at {spec.redis.place}" if spec is not None and spec.redis is not None else ""
 
 
 def _summary(compiled: Compiled) -> str:
@@ -147,6 +155,7 @@ def _report(name: str, compiled: Compiled, known: Known) -> dict[str, Any]:
         "not_in_force": [
             {"kind": item.kind, **_place(item.mark), "field": item.field} for item in compiled.loaded.not_in_force
         ],
+        **({"counters": counted_in(compiled)} if counted_in(compiled) else {}),
         **({"ungoverned": known.ungoverned._asdict()} if known.ungoverned is not None else {}),
         **({"costs": [cost._asdict() for cost in known.costs]} if known.costs else {}),
     }

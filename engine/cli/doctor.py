@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import importlib
 import importlib.machinery
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from random import Random
 from typing import Literal, NamedTuple
 
 import click
@@ -52,11 +54,19 @@ class Finding(NamedTuple):
 @click.command("doctor")
 @click.option("--data", type=click.Path(path_type=Path), help="Directory of all state.  [default: ./interlock-data]")
 @click.option("--port", default=4000, show_default=True, help="Port to be served.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Configuration that says where counters are.  [default: config.yaml]",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(data: Path | None, port: int, as_json: bool) -> None:
+def command(data: Path | None, port: int, config: Path | None, as_json: bool) -> None:
     """Look for what would keep the gateway from running well here."""
     directory = data or Path(os.environ.get("INTERLOCK_DATA") or os.environ.get("LITELLM_DATA") or DEFAULT)
     findings = list(examine(directory, port))
+    if not any(finding.level == "fail" for finding in findings):
+        # Where libraries are missing no configuration can be read.
+        findings += counters(config)
     failed = any(finding.level == "fail" for finding in findings)
     if as_json:
         print(json.dumps({"good": not failed, "findings": [finding._asdict() for finding in findings]}, indent=2))
@@ -76,6 +86,33 @@ def examine(directory: Path, port: int) -> Iterator[Finding]:
     yield data_directory(directory)
     yield clock(time.time(), Path(engine.__file__).stat().st_mtime)
     yield free_port(port)
+
+
+def counters(config: Path | None) -> Iterator[Finding]:
+    """Look whether the Redis can be reached that a configuration or the environment names."""
+    from engine.config.litellm import load  # noqa: PLC0415 - what it needs may be what is missing
+    from engine.contracts import Deps  # noqa: PLC0415 - as above
+    from engine.extensions import Extensions  # noqa: PLC0415 - as above
+    from engine.outside import Offline, SystemClock  # noqa: PLC0415 - as above
+
+    named = config or (Path("config.yaml") if Path("config.yaml").exists() else None)
+    loaded = load(named, os.environ)
+    if loaded.spec is None:
+        yield Finding(
+            "fail", f"counters: nobody knows where, `{named or 'the environment'}` is no good", "see `interlock check`"
+        )
+        return
+    said = loaded.spec.redis
+    if said is None:
+        yield Finding("ok", "counters: in the memory of one process")
+        return
+    registry = Extensions(Deps(SystemClock(), Random(), Offline(), os.environ))  # noqa: S311 - nothing is drawn
+    try:
+        wrong = asyncio.run(registry.counters("redis", SystemClock(), said.mapping()).ping())
+    except ValueError as error:
+        wrong = str(error)
+    what = f"counters: Redis at {said.place}"
+    yield Finding("fail", f"{what}: {wrong}", "start it, or correct where it is") if wrong else Finding("ok", what)
 
 
 def python(version: tuple[int, ...]) -> Finding:

@@ -18,6 +18,7 @@ from engine.config.forms import Entry, Tree, known_keys
 from engine.config.include import gather
 from engine.config.keys import IN_FORCE, NOT_IN_FORCE, STRATEGIES_IN_FORCE
 from engine.config.problems import Findings, NotInForce, Path, Problem
+from engine.config.redis import redis
 from engine.config.specs import (
     BudgetSpec,
     ConfigSpec,
@@ -74,7 +75,9 @@ class Loaded:
 def load(path: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> Loaded:
     """Read a configuration with its includes; never raises for what is in a file, and changes no environment."""
     if path is None:
-        return Loaded(ConfigSpec())
+        nothing = Findings({})
+        found = redis(RouterSettings(), {}, environ, nothing)
+        return Loaded(None if nothing.failed else ConfigSpec(redis=found), tuple(nothing.problems))
     document, files = gather(path)
     findings = Findings(document.marks)
     findings.problems += document.problems
@@ -112,11 +115,12 @@ class _Reader:
         self.tree.unknown(top, IN_FORCE | frozenset(NOT_IN_FORCE[""]))
         self.tree.without_force(top, "")
         self.tree.unknown((("proxy_settings",), self.tree.mapping(("proxy_settings",))), {"teams"})
+        router = self.router()
         return ConfigSpec.model_construct(
             deployments=self.deployments(),
             general=self.settings(GeneralSettings, "general_settings", _PASSED[-1]),
             litellm=self.settings(LitellmSettings, "litellm_settings", "virtual_keys"),
-            router=self.router(),
+            router=router,
             keys=self.keys(),
             teams=self.named(TeamSpec, "team_id", self.listed(*_TEAMS)),
             users=self.named(UserSpec, "user_id", self.listed(("users",))),
@@ -126,6 +130,7 @@ class _Reader:
             pass_through=self.named(PassThroughSpec, "path", self.listed(_PASSED)),
             files=files,
             environment=environment.declared,
+            redis=redis(router, self.tree.mapping(("litellm_settings",)), environment.variables, self.findings),
         )
 
     def _keep_price_texts(self) -> None:

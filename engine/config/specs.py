@@ -26,6 +26,7 @@ from engine.config.fields import (
     text_or_mapping,
 )
 from engine.config.keys import provider_key
+from engine.config.redis import RedisSettings
 
 __all__ = [
     "BudgetSpec",
@@ -257,6 +258,8 @@ class GeneralSettings(Spec):
     """Status of calls that a budget refuses."""
     user_header_name: str | None = None
     """One more header in which clients may say who their end user is."""
+    limits_failure_policy: Literal["Fail", "Ignore", "Local"] = "Fail"
+    """What becomes of calls while the counters of their limits are away: refused, counted later, or paid from a share held ahead."""
     apply_user_budget_to_team_keys: bool = False
     """Count what a user's keys spend against the user's budget even where a key belongs to a team."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
@@ -337,6 +340,16 @@ class RouterSettings(Spec):
     """Provider -> `{budget_limit, time_period}`."""
     default_max_parallel_requests: Count | None = None
     """Calls that a deployment may have at once if it says nothing of it."""
+    redis_url: str | None = Field(default=None, repr=False)
+    """Where processes count together: `redis://` or, over TLS, `rediss://`."""
+    redis_host: str | None = None
+    redis_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    redis_username: str | None = None
+    redis_password: str | None = Field(default=None, repr=False)
+    redis_db: Count | None = None
+    redis_ssl: bool | None = None
+    redis_timeout_ms: Annotated[float, Field(ge=1, le=60_000)] = 250
+    """Milliseconds after which a command of Redis has failed."""
     extra: dict[str, Any] = Field(default_factory=dict, repr=False)
 
 
@@ -356,3 +369,5 @@ class ConfigSpec(Spec):
     pass_through: tuple[PassThroughSpec, ...] = ()
     files: tuple[str, ...] = ()
     environment: dict[str, str] = Field(default_factory=dict, repr=False)
+    redis: RedisSettings | None = None
+    """Where processes count together; None where each counts for itself."""

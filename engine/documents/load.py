@@ -124,7 +124,9 @@ def _compile(sheet: Sheet, kind: Kind) -> Policy | None:
     match = _match(fields.mapping("match"))
     variables = _variables(fields, sheet, schemas)
     conditions = _named(fields, "matchConditions")
-    ignore = fields.choice("failurePolicy", ("Fail", "Ignore"), "Fail") == "Ignore"
+    # Expressions that err know no shares: there `Local` fails.
+    ways = ("Fail", "Ignore", "Local") if found is not None and found.leases else ("Fail", "Ignore")
+    ignore = fields.choice("failurePolicy", ways, "Fail") == "Ignore"
     action = _action(fields)
     mark = sheet.mark(("kind",))
     head = Head(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -73,11 +74,26 @@ def test_files_that_are_mounted_exist_and_volumes_are_declared(compose):
     assert named == set(compose["volumes"])
 
 
-def test_the_stores_that_are_not_used_yet_start_only_when_asked_for(compose):
+def test_the_gateway_waits_for_its_stores_and_finds_them(compose):
     gateway, postgres, valkey = (compose["services"][name] for name in ("gateway", "postgres", "valkey"))
-    assert postgres["profiles"] == valkey["profiles"] == ["stores"]
-    assert "profiles" not in gateway
-    assert "depends_on" not in gateway
+    assert gateway["depends_on"] == {name: {"condition": "service_healthy"} for name in ("postgres", "valkey")}
+    database, redis = (urlsplit(re.sub(r"\$\{[^}]*\}", "secret", gateway["environment"][name])) for name in ("DATABASE_URL", "REDIS_URL"))
+    assert database.hostname == "postgres"
+    assert database.username == postgres["environment"]["POSTGRES_USER"]
+    assert database.path == f"/{postgres['environment']['POSTGRES_DB']}"
+    assert redis.hostname == "valkey"
+    assert "noeviction" in valkey["command"], "a counter that is evicted is a limit that is not kept"
+    assert "[postgres]" in (ROOT / "Dockerfile").read_text()
+
+
+def test_its_workers_share_a_store_and_counters(gateway, compose, postgres, own_valkey):
+    options = [word for word in compose["services"]["gateway"]["command"] if word.startswith("--workers")]
+    environ = {**ENVIRON, "DATABASE_URL": postgres.database(), "REDIS_URL": own_valkey.url}
+    text = (PLACE / "config.yaml").read_text()
+    running = gateway(text, "--policies", str(PLACE / "policies"), *options, environ=environ)
+    assert running.get("/health/readiness", None).json()["workers"] == {"configured": 2, "running": 2}
+    key = running.post("/key/generate", {"rpm_limit": 3}, ENVIRON["INTERLOCK_MASTER_KEY"]).json()["key"]
+    assert [running.chat("hi", "echo", key).status for _ in range(6)] == [200] * 3 + [429] * 3
 
 
 def test_what_compose_says_of_the_image_is_so(compose, dockerfile):
@@ -87,7 +103,7 @@ def test_what_compose_says_of_the_image_is_so(compose, dockerfile):
     assert "VOLUME /data" in dockerfile
     assert "INTERLOCK_DATA=/data" in dockerfile
     assert targets == {"/data", "/app/config.yaml", "/app/policies"}
-    assert [word.partition("=")[2] for word in gateway["command"]] == ["/app/config.yaml", "/app/policies"]
+    assert [word.partition("=")[2] for word in gateway["command"][:2]] == ["/app/config.yaml", "/app/policies"]
     (published,) = gateway["ports"]
     assert f"EXPOSE {published.rpartition(':')[2]}\n" in dockerfile
 

@@ -119,7 +119,7 @@ def test_workers_are_one_gateway(many):
         assert [one.status for one in answers] == [200] * 6 + [400] * 3, (
             "six calls of $0.008 fit, wherever they are made"
         )
-        assert [one.headers["x-ratelimit-remaining-requests"] for one in answers[:6]] == [
+        assert [one.headers["x-ratelimit-api_key-remaining-requests"] for one in answers[:6]] == [
             "99",
             "98",
             "97",

@@ -242,6 +242,10 @@ class Memory:
     async def replay(self, settled: Iterable[tuple[HoldId, Sequence[tuple[bytes, int]]]]) -> None:
         """Do nothing: what a process before this one held ended with it."""
 
+    async def ping(self) -> str:
+        """Say nothing: memory is always there."""
+        return ""
+
     async def run(self) -> None:
         """Do nothing: memory is always there."""
 

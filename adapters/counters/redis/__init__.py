@@ -11,16 +11,18 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from adapters.counters.redis.away import Away
 from adapters.counters.redis.channel import Channel
 from adapters.counters.redis.client import Client, Unanswered
 from adapters.counters.redis.endings import CANCELLED, CHARGED, REPLAYED, SETTLED, Endings, ended, packed
 from adapters.counters.redis.holds import Granted, name_of
 from adapters.counters.redis.joining import Joining, NoPast
+from adapters.counters.redis.link import LinkError
 from adapters.counters.redis.reckoning import MICRO, MOST, Reckoning, many, nanos, pack, small, text
-from adapters.counters.redis.server import Server
+from adapters.counters.redis.server import Server, connect
 from adapters.counters.redis.shares import Shares
 from adapters.counters.redis.sight import Sight
-from engine.claims import UNLIMITED, spread
+from engine.claims import spread
 from engine.contracts import Claim, Clock, Count, Counter, CountersError, Hold, HoldId, Overrun, Refused
 from engine.windows import NEVER, Algorithm
 
@@ -28,20 +30,11 @@ LEASE = 60
 """Seconds until a hold that is not renewed counts as used."""
 OPEN = 100_000
 """Holds that ran out and whose late settle is still expected; beyond, the oldest estimates stand."""
-LARGEST = 9 * 10**15
-"""The greatest limit that scripts count up to exactly."""
 BATCH = 1_000
 """Holds in one script."""
 RENEWED = 20
 """Turns after which shares are leased anew."""
 Answer = list[Any]
-
-
-def too_large(counter: Counter) -> str:
-    """Say why Redis cannot count up to a limit; empty when it can. UNLIMITED stands for the most that it can."""
-    if counter.limit <= LARGEST or counter.limit == UNLIMITED:
-        return ""
-    return f"`{counter.name}`: a limit in Redis is {LARGEST} {counter.unit} at most, as {counter.limit} is not"
 
 
 class Redis:
@@ -54,16 +47,19 @@ class Redis:
         self._lease = int(lease * 1e9)
         self._given = NoPast()
         past = said.get("past") or self._given
+        self._journaled = past is not self._given
         self.now: Callable[[], int] = lambda: 0
         """The microseconds that scripts go by; 0 for those of the server."""
         self._ahead = 0
         self.client = Client(Server.read(said), prefix)
         self.channel = Channel(self.client, prefix)
+        self.publish, self.subscribe = self.channel.publish, self.channel.subscribe
         self._member = text(past.journal.encode())
         self._packed_lease = pack(self._lease // MICRO)
         self._reckoning = Reckoning(self._time)
         self._sight = Sight(clock.monotonic)
         self._shares = Shares(past.journal, clock.monotonic)
+        self._away = Away(self._shares, self._sight, self._time)
         self._endings = Endings(self.client, self._head)
         self.client.before = self._endings.flush
         self._joining = Joining(self.client, past, self._reckoning, self._instant)
@@ -88,20 +84,20 @@ class Redis:
             return held
         every = [*caller, *(claim for claims in candidates for claim in claims)]
         if not self.client.ready:
-            return self._without(hold, caller, candidates, self.client.reason)
+            return self._gone(hold, caller, candidates, self.client.reason)
         try:
             answer = await self._reserved(hold, caller, candidates, every)
         except CountersError as error:
             if isinstance(error, Unanswered):
                 self._cancel(hold, every)
-            return self._without(hold, caller, candidates, str(error))
+            return self._gone(hold, caller, candidates, str(error))
         except BaseException:
             self._cancel(hold, every)
             raise
         if answer[0] == 1:
             return _refused(answer, every)
         if answer[0] != 0:
-            return self._without(hold, caller, candidates, self._why(answer))
+            return self._gone(hold, caller, candidates, self._why(answer))
         claims = [*caller, *candidates[answer[2]]] if candidates else caller
         granted = Granted(hold, claims, answer[2], self._expiry())
         said = answer[3:]
@@ -123,7 +119,15 @@ class Redis:
 
     def spend(self, hold: Hold, amounts: Sequence[int]) -> Sequence[Overrun]:
         """Settle a hold by the amounts used, in the order of its claims."""
-        return self.settle(hold, {one.id: amount for (one, _), amount in zip(hold.claims, amounts, strict=True)})
+        granted = self._ending(hold)
+        if granted is None:
+            return ()
+        self._finish(granted, amounts)
+        return [
+            Overrun(counter, used - amount)
+            for (counter, amount), used in zip(granted.claims, amounts, strict=True)
+            if used > amount and counter.algorithm is not Algorithm.LEASE
+        ]
 
     async def extend(self, hold: Hold, number: int, claims: Sequence[Claim]) -> Refused | None:
         """Hold more against the limits that the claims bring."""
@@ -133,19 +137,22 @@ class Redis:
         if number <= granted.slices:
             return None
         if granted.away is not None or not self.client.ready:
-            return self._extended_without(granted, number, claims)
+            self._away.extend(granted, number, claims)
+            return None
         head = self._head() + text(granted.name) + pack(number)
         try:
             answer = await self._asked("extend", b"\x95" + head, claims)
         except CountersError:
-            return self._extended_without(granted, number, claims)
+            self._away.extend(granted, number, claims)
+            return None
         if answer[0] == 1:
             return _refused(answer, claims)
         if answer[0] == 5:
             raise LookupError(f"hold {hold.id.call}/{hold.id.attempt} is not open")
         if answer[0] in {3, 4}:
             self._why(answer)
-            return self._extended_without(granted, number, claims)
+            self._away.extend(granted, number, claims)
+            return None
         # A slice that was granted before its answer was lost says nothing of its counters.
         said = answer[3:] or [0, 0, MOST] * len(claims)
         granted.learn(claims, said)
@@ -157,17 +164,11 @@ class Redis:
 
     def settle(self, hold: Hold, amounts: Mapping[bytes, int]) -> Sequence[Overrun]:
         """Turn a hold into use; a hold that is neither open nor estimated changes nothing."""
-        granted = self._open.pop(hold.id, None) or self._estimated.pop(hold.id, None)
+        granted = self._ending(hold)
         if granted is None:
             return ()
         actuals, overruns = spread(granted.claims, amounts)
-        self._sight.ended(granted.claims, actuals)
-        granted.used(actuals)
-        granted.estimated = False
-        if granted.away is None:
-            self._endings.add(ended(SETTLED, granted.name, granted.claims, actuals))
-        else:
-            self._settle_away(granted, granted.away, actuals)
+        self._finish(granted, actuals)
         return overruns or ()
 
     def release(self, hold: Hold) -> None:
@@ -240,11 +241,21 @@ class Redis:
         for hold, used in settled:
             self._endings.add(packed(REPLAYED, name_of(hold), used))
 
+    async def ping(self) -> str:
+        """Say why Redis cannot be reached; empty when it can."""
+        try:
+            link = await connect(self.client.server)
+        except LinkError as error:
+            return str(error)
+        link.close("asked")
+        return ""
+
     async def run(self) -> None:
         """Keep the connections, and what this process holds and looks at."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.client.run(self._joining.join, self._turn), name="counters")
-            group.create_task(self.channel.run(), name="counters' channel")
+        try:
+            await self.client.run(self._joining.join, self._turn)
+        finally:
+            self.channel.close()
 
     async def close(self) -> None:
         """Send what waits to be settled, if Redis is there, and let go of the shares."""
@@ -257,6 +268,21 @@ class Redis:
             await asyncio.sleep(0.005)
 
     # How it is done.
+
+    def _ending(self, hold: Hold) -> Granted | None:
+        """Return a hold that is open or estimated, and is so no longer."""
+        granted = self._open.pop(hold.id, None)
+        return granted if granted is not None else self._estimated.pop(hold.id, None)
+
+    def _finish(self, hold: Granted, actuals: Sequence[int]) -> None:
+        """Let a hold end by what each claim used."""
+        hold.estimated = False
+        hold.used(actuals)
+        self._sight.ended(hold.claims, actuals)
+        if hold.away is None:
+            self._endings.add(ended(SETTLED, hold.name, hold.claims, actuals))
+        else:
+            self._settle_away(hold, actuals)
 
     async def _reserved(
         self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]], every: Sequence[Claim]
@@ -313,55 +339,15 @@ class Redis:
                 share.hold, share.total = hold, claim.amount
                 self._open[name] = hold
         self.channel.catch_up()
+        await self.channel.keep()
 
-    def _without(
-        self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]], why: str
-    ) -> Granted:
-        """Grant while Redis is away what its counters allow then; the first candidate that they all allow."""
-        for place, own in enumerate(candidates or ((),)):
-            claims = [*caller, *own]
-            if any(counter.failure == "Fail" for counter, _ in claims):
-                continue
-            local = [one for one in claims if one.counter.failure == "Local"]
-            try:
-                taken = iter(self._shares.take(local, self._time()))
-            except CountersError as error:
-                why = str(error)
-                continue
-            granted = Granted(hold, claims, place, NEVER)
-            granted.away = [next(taken) if one.counter.failure == "Local" else None for one in claims]
-            granted.assume(*self._guessed(claims))
-            self._open[hold] = granted
-            return granted
-        raise CountersError(f"counters are unavailable: {why}")
+    def _gone(self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]], why: str) -> Granted:
+        granted = self._away.grant(hold, caller, candidates, why)
+        self._open[hold] = granted
+        return granted
 
-    def _extended_without(self, hold: Granted, number: int, claims: Sequence[Claim]) -> None:
-        for counter, _ in claims:
-            if counter.failure != "Ignore":
-                raise CountersError(f"counters are unavailable, so that nothing more of `{counter.name}` can be held")
-        if hold.away is not None:
-            hold.away += [None] * len(claims)
-        hold.assume(*self._guessed(claims))
-        hold.claims = [*hold.claims, *claims]
-        hold.slices = number
-
-    def _guessed(self, claims: Sequence[Claim]) -> tuple[list[int], list[int]]:
-        """Return what is left and until when claims count, as far as it can be told without asking."""
-        now = self._time()
-        seen = [self._sight.view(counter) for counter, _ in claims]
-        left = [one.limit - said.used - said.held - amount for (one, amount), said in zip(claims, seen, strict=True)]
-        return left, [_until(counter, now) for counter, _ in claims]
-
-    def _settle_away(self, hold: Granted, away: Sequence[Any], actuals: Sequence[int]) -> None:
-        loose = []
-        for (counter, amount), share, actual in zip(hold.claims, away, actuals, strict=True):
-            if share is not None:
-                share.settle(amount, actual)
-                # What goes beyond the share counts, too, though nobody could hold it.
-                actual = max(0, share.spent + share.held - share.total)  # noqa: PLW2901 - what is left of it to charge
-                share.spent -= actual
-            if actual:
-                loose.append(Claim(counter, actual))
+    def _settle_away(self, hold: Granted, actuals: Sequence[int]) -> None:
+        loose = self._away.settle(hold, actuals)
         if loose:
             # By a name of its own: that of the hold may have been given up, which holds for what may yet be granted by it.
             claims = many(7 * len(loose)) + self._reckoning.claims(loose)
@@ -389,8 +375,10 @@ class Redis:
         return [*self._open.values(), *self._estimated.values()]
 
     def _marked(self) -> None:
-        self._endings.settle_first()
-        self._shares.counted()
+        # Without a journal, nothing is on record that is not on its way.
+        if self._journaled:
+            self._endings.drop()
+            self._shares.counted()
 
     def _why(self, answer: Answer) -> str:
         if answer[0] == 3:
@@ -415,11 +403,3 @@ class Redis:
 def _refused(answer: Answer, claims: Sequence[Claim]) -> Refused:
     _, _, at, used, held, reset = answer
     return Refused(claims[(at - 1) // 7], used, held, None if reset < 0 else nanos(reset))
-
-
-def _until(counter: Counter, now: int) -> int:
-    """Return when what is used now counts no longer, at the latest."""
-    window = counter.window
-    if counter.algorithm in {Algorithm.SLIDING, Algorithm.TOKEN_BUCKET}:
-        return now + window.length + window.length // 60
-    return window.span(now).end

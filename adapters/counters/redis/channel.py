@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import structlog
@@ -16,8 +17,8 @@ log = structlog.get_logger("interlock")
 
 SAID, LOST = b"+", b"-"
 """What a message begins with: one follows, or one or more were lost."""
-PAUSE, TURN, SILENT = 0.2, 1.0, 3.0
-"""Seconds before connecting anew, between two signs of life, and without any after which the connection is taken for dead."""
+SILENT = 3.0
+"""Seconds without a sign of life after which the connection is taken for dead."""
 OnMessage = Callable[[bytes], None]
 OnLost = Callable[[], None]
 
@@ -26,7 +27,6 @@ class Channel:
     """Publishes over the connection of the counters, listens on another."""
 
     def __init__(self, client: Client, prefix: str) -> None:
-        self.listening = False
         self._client = client
         self._prefix = f"{prefix}topic:"
         self._subscribers: dict[bytes, list[tuple[OnMessage, OnLost]]] = {}
@@ -34,7 +34,7 @@ class Channel:
         self._link: Link | None = None
 
     def __repr__(self) -> str:
-        return f"<Channel topics={len(self._subscribers)} {'listening' if self.listening else 'deaf'}>"
+        return f"<Channel topics={len(self._subscribers)}>"
 
     def publish(self, topic: str, message: bytes) -> None:
         """Send a message to all who listen; one that cannot be sent is made up for by telling them that they missed it."""
@@ -43,7 +43,7 @@ class Channel:
             self._missed.add(topic)
             return
         sent = link.send(command("PUBLISH", self._prefix + topic, SAID + message))
-        sent.add_done_callback(lambda done: self._published(topic, done))
+        sent.add_done_callback(partial(self._published, topic))
 
     def subscribe(self, topic: str, on_message: OnMessage, on_lost: OnLost) -> None:
         """Listen from now on; `on_lost` is called whenever messages may have been missed."""
@@ -51,6 +51,8 @@ class Channel:
         self._subscribers.setdefault(name, []).append((on_message, on_lost))
         if self._link is not None:
             self._link.push(command("SUBSCRIBE", name))
+        else:
+            self._client.wake()
 
     def catch_up(self) -> None:
         """Tell listeners of topics whose messages could not be sent."""
@@ -61,37 +63,34 @@ class Channel:
                 self._missed.add(topic)
                 continue
             sent = link.send(command("PUBLISH", self._prefix + topic, LOST))
-            sent.add_done_callback(lambda done, topic=topic: self._published(topic, done))
+            sent.add_done_callback(partial(self._published, topic))
 
-    async def run(self) -> None:
-        """Listen, again and again."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                link = self._link = await connect(self._client.server, self._heard)
-            except LinkError:
-                # The connection of the counters says so, once.
-                await asyncio.sleep(PAUSE)
-                continue
-            try:
-                # What everybody has missed until now is made up for once they are subscribed.
-                names = [*self._subscribers]
-                if names:
-                    link.push(command("SUBSCRIBE", *names))
-                while not link.closed:
-                    link.push(command("PING"))
-                    await asyncio.sleep(TURN)
-                    if loop.time() - link.heard > SILENT:
-                        link.close("silent")
-            finally:
-                self.listening, self._link = False, None
-                link.close("closed")
-            await asyncio.sleep(PAUSE)
+    async def keep(self) -> None:
+        """Connect, or see that the connection lives: to be called every second. What fails is tried again the next time."""
+        if not self._subscribers:
+            return
+        link = self._link
+        if link is not None and not link.closed:
+            if link.loop.time() - link.heard <= SILENT:
+                link.push(command("PING"))
+                return
+            link.close("silent")
+        try:
+            link = self._link = await connect(self._client.server, self._heard)
+        except LinkError as error:
+            log.warning("messages of other processes are missed", reason=str(error))
+            return
+        # What everybody has missed until now is made up for once they are subscribed.
+        link.push(command("SUBSCRIBE", *self._subscribers))
+
+    def close(self) -> None:
+        """Listen no longer."""
+        if self._link is not None:
+            self._link.close("closed")
 
     def _heard(self, reply: list[Any]) -> None:
         kind = reply[0]
         if kind == b"subscribe":
-            self.listening = True
             for _, on_lost in self._subscribers.get(reply[1], ()):
                 on_lost()
         elif kind == b"message":

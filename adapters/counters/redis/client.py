@@ -104,9 +104,12 @@ class Client:
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load, guards nothing
                 pause = min(2 * pause, LONGEST_PAUSE)
         finally:
+            self._said = False  # that it ends is no news
             self._closed("closed")
 
-    async def _stay(self, link: Link, begin: Callable[[], Awaitable[None]], turn: Callable[[], Awaitable[None]]) -> None:
+    async def _stay(
+        self, link: Link, begin: Callable[[], Awaitable[None]], turn: Callable[[], Awaitable[None]]
+    ) -> None:
         while not link.closed:
             if not self.ready:
                 await begin()

@@ -69,7 +69,7 @@ class Endings:
             self._soon = True
             link.loop.call_soon(self._turn)
 
-    def settle_first(self) -> None:
+    def drop(self) -> None:
         """Drop what is on record elsewhere: all but what may yet come."""
         self._waiting = deque(one for one in self._waiting if one.way == CANCELLED)
 

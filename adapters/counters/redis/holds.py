@@ -64,5 +64,3 @@ class Granted(Hold):
 def name_of(hold: HoldId, mark: str = "") -> bytes:
     """Return what Redis calls a hold."""
     return f"{hold.call}/{hold.attempt}{mark}".encode()
-
-

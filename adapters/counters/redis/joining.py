@@ -12,7 +12,6 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-
 import structlog
 
 from adapters.counters.redis.client import Client

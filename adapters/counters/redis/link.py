@@ -66,7 +66,8 @@ class Link(asyncio.Protocol):
                         self._on_push(reply)
                     continue
                 if not waiting:
-                    raise hiredis.ProtocolError("a reply that nobody asked for")
+                    self.close("Redis sent a reply that nobody asked for")
+                    return
                 future = waiting.popleft()[1]
                 if future.done():
                     continue

@@ -51,7 +51,9 @@ class Server(NamedTuple):
         tls = None
         if found.get("ssl"):
             tls = _tls(found)
-        sentinels = tuple((str(one[0]), int(one[1]) if len(one) > 1 else SENTINEL_PORT) for one in found.get("sentinel_nodes") or ())
+        sentinels = tuple(
+            (str(one[0]), int(one[1]) if len(one) > 1 else SENTINEL_PORT) for one in found.get("sentinel_nodes") or ()
+        )
         if sentinels and not found.get("service_name"):
             raise ValueError("`service_name`: sentinels need the name of the master that they watch")
         return cls(

@@ -75,7 +75,9 @@ class Shares:
         for counter, amount in claims:
             share = self._shares.get(counter.id)
             if share is None or not share.good(now) or share.spent + share.held + amount > share.total:
-                raise CountersError(f"the share of `{counter.name}` that this process may spend without them is used up")
+                raise CountersError(
+                    f"the share of `{counter.name}` that this process may spend without them is used up"
+                )
             found.append(share)
         for share, (_, amount) in zip(found, claims, strict=True):
             share.held += amount

@@ -27,7 +27,9 @@ async def test_three_processes_get_exactly_the_limit(valkey, unit):
     settings = valkey.settings()
     command = [sys.executable, "-m", "tests.adapters.counters.burst", str(valkey.port), settings["namespace"]]
     every = [
-        subprocess.Popen([*command, f"process-{one}", unit], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        subprocess.Popen(
+            [*command, f"process-{one}", unit], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
         for one in range(3)
     ]
     try:

@@ -34,6 +34,15 @@ def check(tmp_path, monkeypatch):
     return run
 
 
+def test_where_processes_count_together_is_said_without_secrets(check):
+    text = GOOD + "router_settings: {redis_url: 'redis://u:geheim@counts:7/1'}\n"
+    code, out = check(text)
+    assert (code, out.splitlines()[0]) == (0, "counters: Redis at counts:7")
+    code, out = check(text, "--json")
+    assert json.loads(out)["counters"] == "Redis at counts:7"
+    assert "geheim" not in out
+
+
 def test_a_good_file_is_good(check):
     assert check(GOOD) == (0, "config.yaml: 2 models, 2 keys, 1 team: good\n")
 

