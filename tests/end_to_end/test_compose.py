@@ -77,7 +77,10 @@ def test_files_that_are_mounted_exist_and_volumes_are_declared(compose):
 def test_the_gateway_waits_for_its_stores_and_finds_them(compose):
     gateway, postgres, valkey = (compose["services"][name] for name in ("gateway", "postgres", "valkey"))
     assert gateway["depends_on"] == {name: {"condition": "service_healthy"} for name in ("postgres", "valkey")}
-    database, redis = (urlsplit(re.sub(r"\$\{[^}]*\}", "secret", gateway["environment"][name])) for name in ("DATABASE_URL", "REDIS_URL"))
+    database, redis = (
+        urlsplit(re.sub(r"\$\{[^}]*\}", "secret", gateway["environment"][name]))
+        for name in ("DATABASE_URL", "REDIS_URL")
+    )
     assert database.hostname == "postgres"
     assert database.username == postgres["environment"]["POSTGRES_USER"]
     assert database.path == f"/{postgres['environment']['POSTGRES_DB']}"

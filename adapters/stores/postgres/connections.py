@@ -41,6 +41,14 @@ AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.Inva
 VALUE = re.compile(r"(invalid input for query argument \$\d+): .*( \([^()]*\))", re.DOTALL)
 """What the driver says of a value, and quotes it."""
 
+SAID = {
+    "pool_limit": "database_connection_pool_limit",
+    "pool_timeout": "database_connection_timeout",
+    "connect_timeout": "database_connect_timeout",
+    "timeout": "database_socket_timeout",
+}
+"""What configurations call the limits."""
+
 T = TypeVar("T")
 
 
@@ -58,7 +66,7 @@ class Limits(NamedTuple):
         found = {name: one[name] for one in given for name in cls._fields if one.get(name) is not None}
         for name, value in found.items():
             if not isinstance(value, int | float) or not 0 < value <= 86_400:
-                raise StoreError(f"the database's `{name}` must be a number above 0, not `{value}`")
+                raise StoreError(f"`{SAID[name]}`, or its like in the database's URL, must be above 0, not `{value}`")
         limits = cls(**found)
         return limits._replace(pool_limit=max(1, int(limits.pool_limit)))
 
@@ -221,7 +229,7 @@ class Connections:
             await asyncio.wait_for(self._turns.acquire(), self.limits.pool_timeout)
         except TimeoutError:
             most = self.limits.pool_limit
-            raise self.error(f"all {most} connections are in use; raise `database_connection_pool_limit`") from None
+            raise self.error(f"all {most} connections are in use; raise `{SAID['pool_limit']}`") from None
         try:
             return await self._whole(await self._taken(), work, how.begin(self.address.schema, seconds))
         finally:

@@ -183,7 +183,10 @@ def test_what_others_say_in_an_address_is_understood():
         ("schema=a-b", "`schema` must be a name"),
         ("connection_limit=many", "`connection_limit` must be a whole number"),
         ("colour=red", "unknown parameter `colour`"),
-        ("connection_limit=0", "`pool_limit` must be a number above 0"),
+        (
+            "connection_limit=0",
+            "`database_connection_pool_limit`, or its like in the database's URL, must be above 0, not `0.0`",
+        ),
     ],
 )
 def test_what_cannot_be_in_an_address_is_named(query, why):
