@@ -2,7 +2,7 @@
 
 An entity is told by its name alone and read from the store anew, so that what is told twice, or late, does no harm; who
 may have missed something reads everything. Spend and lessons are told once a second and may get lost: the one is shown
-in a header, the other sizes estimates, and no limit rests on either.
+in a header, and read from the store again now and then, the other sizes estimates. No limit rests on either.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import structlog
 from engine.directory import Directory
 from engine.ledger import Ledger
 from engine.slices import sliced
-from engine.storing import Entity, Kind, Row, Store, StoreError
+from engine.spent import KEYS
+from engine.storing import Entity, Kind, Row, Scope, Store, StoreError, UsageQuery
 
 log = structlog.get_logger("interlock")
 
 ENTITIES, TALLIES = "entities", "tallies"
 EVERY = 1.0
 """Seconds between two tellings of what was spent and learned."""
+ANEW, SETTLING = 10, 3
+"""Tellings between two readings of what keys have spent, and from a loss to one of all keys: by then what was spent is folded."""
 AGAIN = 1.0
 """Seconds until a store that could not be read is asked again; until then what is known stays in force."""
 LOOKS, NAMES = 100, 10_000
@@ -65,6 +68,8 @@ class Sharing:
         self._stale: dict[tuple[Kind, str], None] = {}
         self._all = False
         self._told = asyncio.Event()
+        self._every_key = -1
+        """Tellings until what all keys have spent is read; less than 0 where it need not be."""
         self._looked: dict[str, float] = {}
         self._second, self._looks = 0, 0
         self._loop = asyncio.get_running_loop()
@@ -124,12 +129,30 @@ class Sharing:
                 self._told.set()
 
     async def tell(self) -> None:
-        """Tell what was spent and learned, every second, until cancelled."""
+        """Tell what was spent and learned, every second, until cancelled; and see now and then that it came to the same."""
+        turn = 0
         while self._bus is not None:
             await asyncio.sleep(EVERY)
+            turn += 1
+            self._every_key -= 1
+            if not self._every_key or turn % ANEW == 0:
+                await self._compare(every=not self._every_key)
             spent, outputs, errors = self._ledger.spent.fresh()
             if spent or outputs or errors:
                 self._bus.publish(TALLIES, msgspec.msgpack.encode(Tallies(self._self, spent, outputs, errors)))
+
+    async def _compare(self, *, every: bool) -> None:
+        """Take from the store what keys have spent, all or those that did lately."""
+        query = UsageQuery(Scope.KEY, values=() if every else self._ledger.spent.lately(), by="value", limit=KEYS)
+        if not every and not query.values:
+            return
+        try:
+            found = await asyncio.to_thread(self._store.usage, query)
+        except StoreError as error:
+            self._every_key = SETTLING
+            log.warning("what keys have spent cannot be read yet", reason=str(error))
+            return
+        self._ledger.spent.recall({one.value: one.spend for one in found})
 
     async def _read(self) -> None:
         if self._all or len(self._stale) > MANY:
@@ -187,4 +210,4 @@ class Sharing:
             self._ledger.learned.counted(model, estimate, actual)
 
     def _lost_tallies(self) -> None:
-        """Let it be: the next start reads from the store what keys have spent."""
+        self._every_key = SETTLING

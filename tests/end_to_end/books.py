@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.end_to_end.wires import eventually
+from tests.postgres import sql
 from tests.running import Gateway
 
 NANO = 10**9
@@ -27,37 +28,45 @@ class Line(NamedTuple):
     completion_tokens: int
 
 
-def lines(data: Path) -> list[Line]:
-    """Read all spend rows from the store of a data directory, in the order of writing."""
-    return [
-        Line(*row[:4], "estimated" in row[4], *row[5:])
-        for row in _read(
-            data,
-            "SELECT request_id, api_key, spend, status, metadata, prompt_tokens, completion_tokens "
-            "FROM spend_logs JOIN callers ON callers.number = spend_logs.caller ORDER BY spend_logs.number",
-        )
-    ]
+Place = Path | str
+"""Where a store is: a data directory, or the address of a PostgreSQL."""
 
 
-def day_sums(data: Path) -> dict[str, tuple[int, int]]:
+def lines(place: Place) -> list[Line]:
+    """Read all spend rows of a store, in the order of writing."""
+    found = _read(
+        place,
+        "SELECT request_id, api_key, spend, status, metadata, prompt_tokens, completion_tokens "
+        "FROM spend_logs JOIN callers ON callers.number = spend_logs.caller ORDER BY spend_logs.number",
+        "SELECT request_id, api_key, spend, status, metadata, prompt_tokens, completion_tokens "
+        "FROM interlock.spend_logs ORDER BY number",
+    )
+    return [Line(*row[:4], "estimated" in row[4], *row[5:]) for row in found]
+
+
+def day_sums(place: Place) -> dict[str, tuple[int, int]]:
     """Read how many calls each key made and what they cost, from the sums by day."""
-    asked = "SELECT value, sum(requests), sum(spend) FROM rollups WHERE scope = 'key' AND value != '' GROUP BY value"
-    return {key: (count, spend) for key, count, spend in _read(data, asked)}
+    asked = "SELECT value, sum(requests), sum(spend) FROM {} WHERE scope = 'key' AND value != '' GROUP BY value"
+    found = _read(place, asked.format("rollups"), asked.format("interlock.rollups"))
+    return {key: (int(count), int(spend)) for key, count, spend in found}
 
 
-def counted(data: Path) -> list[tuple[Any, ...]]:
+def counted(place: Place) -> list[tuple[Any, ...]]:
     """Read what counters keep."""
-    return list(_read(data, "SELECT counter, until, used FROM amounts ORDER BY counter, until"))
+    asked = "SELECT counter, until, used FROM {} ORDER BY counter, until"
+    return list(_read(place, asked.format("amounts"), asked.format("interlock.amounts")))
 
 
-def open_holds(data: Path) -> int:
+def open_holds(place: Place) -> int:
     """Read how many holds the store knows as open."""
-    ((count,),) = _read(data, "SELECT count(*) FROM holds")
+    ((count,),) = _read(place, "SELECT count(*) FROM holds", "SELECT count(*) FROM interlock.holds")
     return int(count)
 
 
-def _read(data: Path, query: str) -> Iterable[Any]:
-    with closing(sqlite3.connect(f"{(data / 'interlock.db').as_uri()}?mode=ro", uri=True)) as connection:
+def _read(place: Place, query: str, in_postgres: str) -> Iterable[Any]:
+    if isinstance(place, str):
+        return sql(place, in_postgres)
+    with closing(sqlite3.connect(f"{(place / 'interlock.db').as_uri()}?mode=ro", uri=True)) as connection:
         return connection.execute(query).fetchall()
 
 

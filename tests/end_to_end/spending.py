@@ -89,14 +89,15 @@ def config(limit: float, calls: int, upstream: int) -> tuple[dict[str, Any], lis
 
 
 def house(
-    folder: Path, name: str, settings: tuple[dict[str, Any], list[dict[str, Any]]], *, wait: bool = True
-) -> Gateway:
-    """Start a gateway of these settings on the data of `folder`."""
+    folder: Path, name: str, settings: tuple[dict[str, Any], list[dict[str, Any]]], *more: str, wait: bool = True,
+    environ: dict[str, str] | None = None,
+) -> Gateway:  # fmt: skip
+    """Start a gateway of these settings, and `more` options, on the data of `folder`."""
     whole, policies = settings
     (folder / "policies").mkdir(exist_ok=True)
     (folder / "policies" / "p.yaml").write_text(yaml.safe_dump_all(policies))
-    options = ("--policies", str(folder / "policies"), "--data", str(folder / "data"))
-    return Gateway(folder / name, yaml.safe_dump(whole), options, {}).start(wait=wait)
+    options = ("--policies", str(folder / "policies"), "--data", str(folder / "data"), *more)
+    return Gateway(folder / name, yaml.safe_dump(whole), options, environ or {}).start(wait=wait)
 
 
 _numbers = itertools.count()
@@ -128,6 +129,15 @@ class Client:
             assert found.status in {200, 400, 429, LEFT}, found
             if found.status in {400, 429} or self._key in {POOR, RATED}:
                 # Limits are to be reached after some kills, not before the first.
+                await asyncio.sleep(PAUSE)
+
+    async def run_until(self, ask: Callable[[Client], Coroutine[Any, Any, Asked]], end: asyncio.Event) -> None:
+        """Ask again and again, whatever breaks meanwhile."""
+        while not end.is_set():
+            found = await ask(self)
+            self.asked.append(found)
+            assert found.status in {0, 200, 400, 429, 503, LEFT}, found
+            if found.status not in {200, LEFT} or self._key in {POOR, RATED}:
                 await asyncio.sleep(PAUSE)
 
     async def chat(self, model: str = "echo") -> Asked:
@@ -237,4 +247,19 @@ async def spend(running: Gateway, seconds: float, number: int = signal.SIGKILL) 
         running.process.send_signal(number)
         await asking
     running.stop()
+    return [one for client, _ in clients for one in client.asked]
+
+
+async def spend_while(running: Gateway, meanwhile: Coroutine[Any, Any, None]) -> list[Asked]:
+    """Let all clients ask while something is done to the gateway or its servers; return what they had asked."""
+    end = asyncio.Event()
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(running.url, connector=connector) as session:
+        clients = [(Client(session, key), ask) for key, ask in MIX for _ in range(CLIENTS)]
+        asking = asyncio.gather(*(client.run_until(ask, end) for client, ask in clients))
+        try:
+            await meanwhile
+        finally:
+            end.set()
+        await asking
     return [one for client, _ in clients for one in client.asked]
