@@ -118,6 +118,9 @@ class Server:
 
     def kill(self) -> None:
         """Kill every process of the server at once."""
+        assert self._process is not None
+        # One that runs would put others in the place of those it sees die.
+        self._process.send_signal(signal.SIGSTOP)
         for pid in self._children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

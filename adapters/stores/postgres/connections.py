@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import random
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -35,7 +36,18 @@ FAILURES = (
     OverflowError,
 )
 """What the driver raises: for the server, for itself, for the network, and for numbers that are too large."""
-AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.InvalidCachedStatementError)
+"""What says that the same would go now: another transaction came first, or a newer gateway changed the tables."""
+VALUE = re.compile(r"(invalid input for query argument \$\d+): .*( \([^()]*\))", re.DOTALL)
+"""What the driver says of a value, and quotes it."""
+
+SAID = {
+    "pool_limit": "database_connection_pool_limit",
+    "pool_timeout": "database_connection_timeout",
+    "connect_timeout": "database_connect_timeout",
+    "timeout": "database_socket_timeout",
+}
+"""What configurations call the limits."""
 
 T = TypeVar("T")
 
@@ -54,7 +66,7 @@ class Limits(NamedTuple):
         found = {name: one[name] for one in given for name in cls._fields if one.get(name) is not None}
         for name, value in found.items():
             if not isinstance(value, int | float) or not 0 < value <= 86_400:
-                raise StoreError(f"the database's `{name}` must be a number above 0, not `{value}`")
+                raise StoreError(f"`{SAID[name]}`, or its like in the database's URL, must be above 0, not `{value}`")
         limits = cls(**found)
         return limits._replace(pool_limit=max(1, int(limits.pool_limit)))
 
@@ -183,10 +195,7 @@ class Connections:
         if isinstance(error, OSError) and error.strerror:
             return error.strerror.lower()
         text = str(error.args[0]) if error.args and isinstance(error.args[0], str) else str(error)
-        text = text.partition("\n")[0]
-        if isinstance(error, asyncpg.DataError):
-            return text.rpartition(" (")[2].removesuffix(")")
-        return text or type(error).__name__
+        return VALUE.sub(r"\1\2", text).partition("\n")[0] or type(error).__name__
 
     def close(self) -> None:
         """Drop all connections and end the thread; calls under way fail."""
@@ -220,7 +229,7 @@ class Connections:
             await asyncio.wait_for(self._turns.acquire(), self.limits.pool_timeout)
         except TimeoutError:
             most = self.limits.pool_limit
-            raise self.error(f"all {most} connections are in use; raise `database_connection_pool_limit`") from None
+            raise self.error(f"all {most} connections are in use; raise `{SAID['pool_limit']}`") from None
         try:
             return await self._whole(await self._taken(), work, how.begin(self.address.schema, seconds))
         finally:

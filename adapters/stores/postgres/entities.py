@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from adapters.stores.postgres.connections import Connection
-from adapters.stores.postgres.text import LONGEST, bounded, clean, plain
+from adapters.stores.postgres.text import LONGEST, bounded, clean, like, plain
 from engine.storing import ConflictError, Entity, EntityFilter, EntityPage, Kind, Listing, Row, StoreError
 
 FIELDS = Entity._fields
@@ -39,7 +39,7 @@ async def refuse_conflicts(connection: Connection, entity: Entity, *, new: bool)
     if entity.kind is Kind.KEY and entity.alias:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", ALIASES)
         if await connection.fetchval(
-            f"SELECT 1 FROM entities WHERE kind = $1 AND {condition('alias', 2)} AND key <> $3 LIMIT 1",  # noqa: S608  # own names
+            f"SELECT 1 FROM entities WHERE kind = $1 AND {like('alias', '$2', clean(entity.alias), LONGEST)} AND key <> $3 LIMIT 1",  # noqa: S608  # own names
             Kind.KEY.value, clean(entity.alias), key_of(entity.id),
         ):  # fmt: skip
             raise ConflictError(f"another key has the alias `{entity.alias}`")
@@ -139,10 +139,9 @@ async def listing(connection: Connection, kind: Kind, which: EntityFilter, page:
     values: list[Any] = [kind.value]
     where = "kind = $1"
     for name, value in wanted:
-        values.append(clean(value) if isinstance(value, str) else value)
-        where += f" AND {condition(name, len(values))}"
-        if name == "id":
-            values[-1] = key_of(str(value))
+        stored: Any = clean(value) if isinstance(value, str) else value
+        values.append(bounded(stored) if name == "id" else stored)
+        where += f" AND {_condition(name, f'${len(values)}', stored)}"
     total = await connection.fetchval(f"SELECT count(*) FROM entities WHERE {where}", *values)  # noqa: S608  # own names
     order = "DESC NULLS LAST" if page.descending else "ASC NULLS FIRST"
     rows = await connection.fetch(
@@ -153,13 +152,10 @@ async def listing(connection: Connection, kind: Kind, which: EntityFilter, page:
     return Listing([_entity(row) for row in rows], total)
 
 
-def condition(name: str, place: int) -> str:
-    """Ask a column for a parameter's value; texts by the beginning that is in their index, too."""
+def _condition(name: str, place: str, value: Any) -> str:
     if name == "id":
-        return f"key = ${place}"
-    if name == "blocked":
-        return f"{name} = ${place}"
-    return f"left({name}, {LONGEST}) = left(${place}::text, {LONGEST}) AND {name} = ${place}::text"
+        return f"key = {place}"
+    return f"{name} = {place}" if name == "blocked" else like(name, place, value, LONGEST)
 
 
 def _there(entity: Entity) -> ConflictError:

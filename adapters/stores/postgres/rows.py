@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from adapters.stores.postgres.connections import Connection
-from adapters.stores.postgres.text import clean, plain
+from adapters.stores.postgres.text import clean, like, plain
 from engine.hashed import hashed
 from engine.storing import Cursor, LogFilter, LogPage, SpendRow, StoreError
 
@@ -66,7 +66,7 @@ async def logs(connection: Connection, which: LogFilter, size: int, after: Curso
     for name, value in zip(which._fields, which, strict=True):
         if value is not None:
             values.append(clean(value) if isinstance(value, str) else value)
-            conditions.append(_condition(name, f"${len(values)}", filled=value != ""))
+            conditions.append(_condition(name, f"${len(values)}", value))
     if after is not None:
         values += after
         conditions.append(f"(start_time, number) < (${len(values) - 1}, ${len(values)})")
@@ -79,14 +79,12 @@ async def logs(connection: Connection, which: LogFilter, size: int, after: Curso
     return LogPage(found, Cursor(found[-1].start_time, rows[size - 1][0]) if len(rows) > size else None)
 
 
-def _condition(name: str, place: str, *, filled: bool) -> str:
-    """Ask a column for a value; where there is an index, so that the planner can see that it will do."""
+def _condition(name: str, place: str, value: Any) -> str:
+    """Ask a column for a value; where there is an index, so that the planner sees that it will do."""
     if name in CONDITIONS:
         return CONDITIONS[name].format(place)
-    condition = f'"{name}" = {place}'
-    if name in BY_BEGINNING:
-        condition = f'left("{name}", {BEGINNING}) = left({place}::text, {BEGINNING}) AND {condition}'
-    return f"{condition} AND \"{name}\" <> ''" if name in INDEXED and filled else condition
+    condition = like(name, place, value, BEGINNING) if name in BY_BEGINNING else f'"{name}" = {place}'
+    return f"{condition} AND \"{name}\" <> ''" if name in INDEXED and value else condition
 
 
 async def log(connection: Connection, request_id: str) -> list[SpendRow]:

@@ -24,7 +24,8 @@ SPENT = (
     "FROM unnest($1::text[], $2::text[], $3::bigint[]) AS given(kind, key, amount) "
     "WHERE entities.kind = given.kind AND entities.key = given.key"
 )
-VALUE = "coalesce(whole, value)"
+VALUE = "coalesce(max(whole), value)"
+"""The value of rows that are grouped by it."""
 
 
 async def add(connection: Connection, given: Sequence[SpendRow]) -> None:
@@ -53,9 +54,9 @@ async def _add_sums(connection: Connection, sums: Sums) -> None:
 async def usage(connection: Connection, query: UsageQuery) -> list[Rollup]:
     """Return sums of rollups as the query says."""
     day, value, end = {
-        "both": ("day", VALUE, "GROUP BY day, value, whole ORDER BY day, value"),
+        "both": ("day", VALUE, "GROUP BY day, value ORDER BY day, value"),
         "day": ("day", "''", "GROUP BY day ORDER BY day"),
-        "value": ("''", VALUE, "GROUP BY value, whole ORDER BY sum(spend) DESC, value"),
+        "value": ("''", VALUE, "GROUP BY value ORDER BY sum(spend) DESC, value"),
     }[query.by]
     asked: list[Any] = [query.scope.value, query.first, query.last, query.limit]
     if query.values:
@@ -73,7 +74,7 @@ async def usage(connection: Connection, query: UsageQuery) -> list[Rollup]:
 async def totals(connection: Connection, scope: Scope) -> dict[str, Rollup]:
     """Return the sum over all days of every value."""
     found = await connection.fetch(
-        f"SELECT {VALUE}, {SUMMED} FROM rollups WHERE scope = $1 AND value <> '' GROUP BY value, whole",  # noqa: S608  # own names
+        f"SELECT {VALUE}, {SUMMED} FROM rollups WHERE scope = $1 AND value <> '' GROUP BY value",  # noqa: S608  # own names
         scope.value,
     )
     return {(value := plain(row[0])): Rollup("", value, *row[1:]) for row in found}

@@ -35,3 +35,13 @@ def bounded(text: str) -> str:
         return text
     digest = hashlib.blake2b(text.encode(), digest_size=DIGEST).hexdigest()
     return f"{text[: LONGEST - 2 * DIGEST - 1]}{ESCAPE}{digest}"
+
+
+def like(name: str, place: str, value: str, indexed: int) -> str:
+    """Ask a column, whose first characters are in an index, for a parameter's value.
+
+    Those of a shorter text are all of it; to ask for more would let the planner think that there is less of it.
+    """
+    if len(value) < indexed:
+        return f'left("{name}", {indexed}) = {place}::text'
+    return f'left("{name}", {indexed}) = left({place}::text, {indexed}) AND "{name}" = {place}::text'

@@ -117,7 +117,8 @@ def test_a_snapshot_never_sees_half_of_a_fold(store):
 def test_texts_of_any_length_and_kind_are_folded_and_found(store):
     long = "é" * 5_000
     odd = "\U0010ffff0\0\U0010ffff"
-    for number, text in enumerate((long, long + "x", odd, f"{long}\0")):
+    edges = ["e" * length for length in (39, 40, 41, 199, 200, 201)]
+    for number, text in enumerate((long, long + "x", odd, f"{long}\0", *edges)):
         row = SpendRow(text, START, user=text, team_id=text, organization_id=text, end_user=text, model=text,
                        session_id=text, custom_llm_provider=text, request_tags=(text,), spend=3, payload=text)  # fmt: skip
         changes = [Entity(Kind.TEAM, text, alias=text, user_id=text, document={text: text})]
@@ -129,7 +130,8 @@ def test_texts_of_any_length_and_kind_are_folded_and_found(store):
         for name in ("user", "team_id", "end_user", "model", "session_id"):
             assert [one.user for one in store.logs(LogFilter(**{name: text})).rows] == [text]
         assert [one.value for one in store.usage(UsageQuery(Scope.END_USER, values=[text]))] == [text]
-        assert store.list(Kind.TEAM, EntityFilter(alias=text), EntityPage()).total == 1
+        for name in ("id", "alias", "user_id"):
+            assert store.list(Kind.TEAM, EntityFilter(**{name: text}), EntityPage()).total == 1
         assert store.fold(Batch((number, 2), closed=[(text, 1)]))
         assert store.holds() == []
         store.fold(Batch((number, 3), changes=[Gone(Kind.TEAM, text)]))

@@ -13,7 +13,7 @@ from adapters.stores.postgres import Postgres, changes
 from adapters.stores.postgres.address import Address
 from adapters.stores.postgres.connections import Connections, Limits
 from adapters.stores.postgres.migrate import Migration, migrate, migrations
-from engine.storing import Batch, Entity, Kind, LogFilter, Scope, StoreError
+from engine.storing import Amount, Batch, Entity, Kind, LogFilter, Scope, StoreError
 from tests.adapters.stores.folding import position_of, rows_of
 from tests.postgres import sql
 
@@ -58,7 +58,8 @@ def test_a_migration_that_fails_leaves_the_data_and_refuses_to_start(postgres, w
     store.fold(Batch(position_of(0), rows_of(0, 5)))
     store.close()
     before = sql(url, TABLES), sql(url, "SELECT * FROM interlock.spend_logs ORDER BY number")
-    steps = [*migrations(), Migration("next", f"DELETE FROM spend_logs; CREATE TABLE half (id INTEGER); {wrong}")]
+    half = f"CREATE TABLE half (id INTEGER); {wrong}"
+    steps = [*migrations(), Migration("next", f"TRUNCATE spend_logs; {half}")]
     last = EVERY[-1] + 1
     with pytest.raises(StoreError, match=rf"migration {last} \(next\) failed, and changed nothing: "):
         prepare(url, steps)
@@ -127,6 +128,25 @@ def test_a_password_is_in_no_error_and_no_representation(postgres):
     assert "nobody-may-read" not in repr(Address(urls[1]))
 
 
+def test_no_value_is_in_an_error(postgres):
+    store = Postgres({"url": postgres.database()})
+    with pytest.raises(StoreError, match=r"invalid input for query argument \$9 \(value out of int64 range\)$"):
+        store.put(Entity(Kind.TEAM, "t", spend=12345678901234567890123))
+    with pytest.raises(StoreError, match=r"value out of int64 range\)$"):
+        store.fold(Batch((1, 1), counts=[Amount(b"secret", 1, 12345678901234567890123)]))
+    store.close()
+
+
+def test_a_table_that_a_newer_gateway_changes_meanwhile_is_read_as_it_is_then(postgres):
+    url = postgres.database()
+    store = Postgres({"url": url, "pool_limit": 1})
+    store.put(Entity(Kind.TEAM, "t"))
+    assert store.get(Kind.TEAM, "t") is not None
+    sql(url, "ALTER TABLE interlock.entities ALTER COLUMN alias TYPE VARCHAR(300)")
+    assert store.get(Kind.TEAM, "t") == Entity(Kind.TEAM, "t")
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("url", "shown", "dsn"),
     [
@@ -163,7 +183,10 @@ def test_what_others_say_in_an_address_is_understood():
         ("schema=a-b", "`schema` must be a name"),
         ("connection_limit=many", "`connection_limit` must be a whole number"),
         ("colour=red", "unknown parameter `colour`"),
-        ("connection_limit=0", "`pool_limit` must be a number above 0"),
+        (
+            "connection_limit=0",
+            "`database_connection_pool_limit`, or its like in the database's URL, must be above 0, not `0.0`",
+        ),
     ],
 )
 def test_what_cannot_be_in_an_address_is_named(query, why):

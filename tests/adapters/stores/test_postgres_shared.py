@@ -65,6 +65,27 @@ def test_folds_of_three_processes_into_the_same_counters_add_up(postgres):
     store.close()
 
 
+def test_processes_killed_in_the_midst_of_folds_leave_all_or_nothing_of_each(postgres):
+    url = postgres.database()
+    store = Postgres({"url": url})
+    for number in range(7):
+        store.put(Entity(Kind.TEAM, f"t{number}"))
+    for enough in (5, 15, 25, 35):
+        processes = [started("fold_many", url, f"journal-{offset}", offset, 60) for offset in range(2)]
+        while max(store.position(f"journal-{offset}")[1] for offset in range(2)) < enough:
+            time.sleep(0.001)
+        for process in processes:
+            process.kill()
+            process.communicate(timeout=10)
+    reached = [store.position(f"journal-{offset}")[1] for offset in range(2)]
+    processes = [started("fold_many", url, f"journal-{offset}", offset, 60) for offset in range(2)]
+    told = [process.communicate(timeout=120)[0].count("folded already") for process in processes]
+    # One that was under way when its process was killed may be written a moment later.
+    assert all(0 <= one - before <= 1 for one, before in zip(told, reached, strict=True))
+    check(url, range(2), 60)
+    store.close()
+
+
 def test_a_transaction_that_gives_way_to_another_is_done_anew_and_whole(postgres):
     """Two that lock in a ring: the server ends one of them, and nobody hears of it."""
     store = Postgres({"url": postgres.database()})

@@ -23,8 +23,8 @@ CASES = {
     "proxy_settings: {teams: [{team_id: a, max_budget: 5, budget_duration: 1d, team_member_permissions: [/key/info]}]}": [
         "proxy_settings.teams[0].team_member_permissions feature",
     ],
-    "general_settings: {global_max_parallel_requests: 5, database_url: a, alerting: [slack]}": [
-        "general_settings.database_url feature",
+    "general_settings: {global_max_parallel_requests: 5, database_max_idle_connection_lifetime: 5, alerting: [slack]}": [
+        "general_settings.database_max_idle_connection_lifetime feature",
         "general_settings.alerting feature",
     ],
     "model_list: [{model_name: a, litellm_params: {model: a/b, rpm: 1, order: 2, guardrails: [g], weight: 1}}]": [
