@@ -66,7 +66,7 @@ def counting(running: Gateway) -> bool:
 
 async def test_two_that_start_at_once_migrate_once_and_are_one_gateway(two):
     one, other = two()
-    steps = sql(two.database, "SELECT number, count(*) FROM interlock.migrations GROUP BY number ORDER BY number")
+    steps = sql(two.database, "SELECT number, count(*) FROM interlock.schema_version GROUP BY number ORDER BY number")
     assert steps
     assert {count for _, count in steps} == {1}
     key = one.post("/key/generate", {"max_budget": 5 * BOTH}).json()["key"]
