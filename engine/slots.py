@@ -8,7 +8,7 @@ where a text should be: those are tokens, in which nobody can look.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -80,6 +80,32 @@ class Slots:
             if place.phase in phases and place.member in body
             for slot in _walk(body, place.member, place, 0)
         ]
+
+
+class Repeats:
+    """Members that say again what texts of a body say."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        self._places = [_place(path, "") for path in paths]
+
+    def drop(self, body: dict[str, Any]) -> None:
+        """Take them away."""
+        for place in self._places:
+            if place.member in body:
+                for holder, key in [*_holders(body, place.member, place, 0)]:
+                    del holder[key]
+
+
+def _holders(holder: Any, key: Any, place: Place, at: int) -> Iterator[tuple[Any, Any]]:
+    value = holder[key]
+    if at == len(place.steps):
+        yield holder, key
+    elif place.steps[at].each:
+        if isinstance(value, list):
+            for index in range(len(value)):
+                yield from _holders(value, index, place, at + 1)
+    elif isinstance(value, dict) and place.steps[at].name in value:
+        yield from _holders(value, place.steps[at].name, place, at + 1)
 
 
 def encoded(value: Any) -> msgspec.Raw:

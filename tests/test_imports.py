@@ -33,6 +33,7 @@ PORTS = frozenset(
         "prompts",
         "rollups",
         "detecting",
+        "slots",
         "storing",
         "tallies",
         "variables",
