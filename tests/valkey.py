@@ -116,7 +116,7 @@ async def counting(settings: dict[str, Any], clock: Clock | None = None, *, wait
     """Run counters in Redis; a `clock` that is turned by a test is that of the scripts, too."""
     counters = Redis(clock or Steady(), settings)
     if clock is not None:
-        counters.now = lambda: int(clock.time() * 1_000_000)
+        counters.asking.now = lambda: int(clock.time() * 1_000_000)
     task = asyncio.create_task(counters.run())
     try:
         if wait:

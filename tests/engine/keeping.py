@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from engine.allowances import Allowance, Terms, allowance
 from engine.call import Call, Usage
 from engine.check import check
 from engine.claims import Count, Counter, Refused, Scope, Subject
+from engine.contracts import Registry
 from engine.data_dir import DataDir
 from engine.durable import Durable
 from engine.keeping import alone
@@ -26,8 +28,16 @@ IN, OUT = 3, 5
 PRICE = {"input_cost_per_token": IN / 1e9, "output_cost_per_token": OUT / 1e9}
 
 
+class Loop:
+    """The loop that what waits runs in; None where nothing may wait."""
+
+    running: asyncio.AbstractEventLoop | None = None
+
+
 def done(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Run what never waits."""
+    """Run what never waits, or what waits for counters elsewhere."""
+    if Loop.running is not None:
+        return Loop.running.run_until_complete(coroutine)
     try:
         coroutine.send(None)
     except StopIteration as stop:
@@ -55,14 +65,14 @@ class Turned:
 class Kept:
     """What outlives a process in a directory, and the process: its ledger, which may crash at any time."""
 
-    def __init__(self, directory: Path, clock: Turned) -> None:
-        self.directory, self.clock = directory, clock
+    def __init__(self, directory: Path, clock: Turned, registry: Registry = REGISTRY) -> None:
+        self.directory, self.clock, self.registry = directory, clock, registry
         self.start()
 
     def start(self) -> None:
         """Begin a process: what the one before left is taken up."""
         self._data = DataDir.open(self.directory)
-        self.durable = Durable(REGISTRY, self._data, self.clock, alone(self.directory))
+        self.durable = Durable(self.registry, self._data, self.clock, alone(self.directory))
 
     @property
     def ledger(self) -> Ledger:
@@ -105,6 +115,10 @@ class Kept:
 
     def view(self, counter: Counter) -> Count:
         return self.ledger.counters.view(counter)
+
+    def leased(self) -> set[str]:
+        """Return the calls whose holds the counters have open."""
+        return {one.call for one in self.ledger.counters._open}
 
 
 def priced(model: str = "echo/a", most: int | None = None, **params: Any) -> dict[str, Any]:

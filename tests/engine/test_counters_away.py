@@ -74,7 +74,7 @@ async def test_a_stream_that_cannot_hold_more_is_told_why(own_valkey):
         assert await attempt(ledger, call) is None
         own_valkey.pause()
         assert "counters are unavailable" in await ledger.extend(call, call.account.wanted.held + 10)
-        with pytest.raises(InternalError, match="counters are unavailable|no connection|no answer"):
+        with pytest.raises(InternalError, match=r"counters are unavailable|no connection|no answer"):
             await ledger.reset(call.account.hold.claims[0].counter)
         own_valkey.resume()
         await asyncio.sleep(0)

@@ -8,9 +8,10 @@ While Redis is away, a call passes as its counters say: not at all, uncounted un
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from adapters.counters.redis.asking import LOST, WAITING, Answer, Asking
 from adapters.counters.redis.away import Away
 from adapters.counters.redis.channel import Channel
 from adapters.counters.redis.client import Client, Unanswered
@@ -18,7 +19,7 @@ from adapters.counters.redis.endings import CANCELLED, CHARGED, REPLAYED, SETTLE
 from adapters.counters.redis.holds import Granted, name_of
 from adapters.counters.redis.joining import Joining, NoPast
 from adapters.counters.redis.link import LinkError
-from adapters.counters.redis.reckoning import MICRO, MOST, Reckoning, many, nanos, pack, small, text
+from adapters.counters.redis.reckoning import MOST, many, nanos, text
 from adapters.counters.redis.server import Server, connect
 from adapters.counters.redis.shares import Shares
 from adapters.counters.redis.sight import Sight
@@ -34,7 +35,6 @@ BATCH = 1_000
 """Holds in one script."""
 RENEWED = 20
 """Turns after which shares are leased anew."""
-Answer = list[Any]
 
 
 class Redis:
@@ -48,22 +48,16 @@ class Redis:
         self._given = NoPast()
         past = said.get("past") or self._given
         self._journaled = past is not self._given
-        self.now: Callable[[], int] = lambda: 0
-        """The microseconds that scripts go by; 0 for those of the server."""
-        self._ahead = 0
         self.client = Client(Server.read(said), prefix)
         self.channel = Channel(self.client, prefix)
         self.publish, self.subscribe = self.channel.publish, self.channel.subscribe
-        self._member = text(past.journal.encode())
-        self._packed_lease = pack(self._lease // MICRO)
-        self._reckoning = Reckoning(self._time)
+        self.asking = Asking(self.client, clock, past.journal, self._lease)
         self._sight = Sight(clock.monotonic)
         self._shares = Shares(past.journal, clock.monotonic)
-        self._away = Away(self._shares, self._sight, self._time)
-        self._endings = Endings(self.client, self._head)
+        self._away = Away(self._shares, self._sight, self.asking.time)
+        self._endings = Endings(self.client, self.asking.head)
         self.client.before = self._endings.flush
-        self._joining = Joining(self.client, past, self._reckoning, self._instant)
-        self._joining.lease = self._packed_lease
+        self._joining = Joining(self.client, past, self.asking)
         self._joining.open_holds = self._held
         self._joining.marked = self._marked
         self._open: dict[HoldId, Granted] = {}  # by the time their leases run out
@@ -86,7 +80,7 @@ class Redis:
         if not self.client.ready:
             return self._gone(hold, caller, candidates, self.client.reason)
         try:
-            answer = await self._reserved(hold, caller, candidates, every)
+            answer = await self.asking.reserve(hold, caller, candidates)
         except CountersError as error:
             if isinstance(error, Unanswered):
                 self._cancel(hold, every)
@@ -97,7 +91,7 @@ class Redis:
         if answer[0] == 1:
             return _refused(answer, every)
         if answer[0] != 0:
-            return self._gone(hold, caller, candidates, self._why(answer))
+            return self._gone(hold, caller, candidates, self.asking.why(answer))
         claims = [*caller, *candidates[answer[2]]] if candidates else caller
         granted = Granted(hold, claims, answer[2], self._expiry())
         said = answer[3:]
@@ -139,9 +133,8 @@ class Redis:
         if granted.away is not None or not self.client.ready:
             self._away.extend(granted, number, claims)
             return None
-        head = self._head() + text(granted.name) + pack(number)
         try:
-            answer = await self._asked("extend", b"\x95" + head, claims)
+            answer = await self.asking.extend(granted, number, claims)
         except CountersError:
             self._away.extend(granted, number, claims)
             return None
@@ -149,8 +142,8 @@ class Redis:
             return _refused(answer, claims)
         if answer[0] == 5:
             raise LookupError(f"hold {hold.id.call}/{hold.id.attempt} is not open")
-        if answer[0] in {3, 4}:
-            self._why(answer)
+        if answer[0] in {LOST, WAITING}:
+            self.asking.why(answer)
             self._away.extend(granted, number, claims)
             return None
         # A slice that was granted before its answer was lost says nothing of its counters.
@@ -184,7 +177,7 @@ class Redis:
         try:
             for at in range(0, len(mine), BATCH):
                 part = mine[at : at + BATCH]
-                places, _ = await self._kept(leased=part)
+                places, _ = await self.asking.keep(leased=part)
                 gone = [part[place] for place in places]
                 for one in part:
                     if self._open.pop(one.id, None) is not None:
@@ -203,7 +196,7 @@ class Redis:
         try:
             for at in range(0, len(due), BATCH):
                 part = due[at : at + BATCH]
-                places, _ = await self._kept(looked=part)
+                places, _ = await self.asking.keep(looked=part)
                 found += self._estimate([part[place] for place in places])
         except CountersError:
             return found
@@ -211,8 +204,8 @@ class Redis:
 
     async def count(self, counter: Counter) -> Count:
         """Return a counter's state now."""
-        _, counts = await self._kept(counters=[counter])
-        return counts[0]
+        _, said = await self.asking.keep(counters=[counter])
+        return self._sight.heard(counter, said)
 
     def view(self, counter: Counter) -> Count:
         """Return what this process last heard of a counter."""
@@ -228,8 +221,8 @@ class Redis:
             return
         if not self.client.ready:
             raise CountersError(self.client.reason)
-        await self.client.ask("reset", b"\x92" + self._instant() + text(counter.id))
-        self._reckoning.forget(counter)
+        await self.client.ask("reset", b"\x92" + self.asking.instant() + text(counter.id))
+        self.asking.reckoning.forget(counter)
         self._sight.forget(counter)
 
     def restore(self, amounts: Iterable[tuple[bytes, int, int]]) -> None:
@@ -284,55 +277,25 @@ class Redis:
         else:
             self._settle_away(hold, actuals)
 
-    async def _reserved(
-        self, hold: HoldId, caller: Sequence[Claim], candidates: Sequence[Sequence[Claim]], every: Sequence[Claim]
-    ) -> Answer:
-        sizes = many(len(candidates)) + b"".join(small(len(one)) for one in candidates)
-        head = self._head() + text(name_of(hold)) + self._packed_lease + small(len(caller)) + sizes
-        return await self._asked("reserve", b"\x97" + head, every)
-
-    async def _asked(self, verb: str, head: bytes, claims: Sequence[Claim]) -> Answer:
-        """Ask with claims at the end, and anew where a window was reckoned that is not the one."""
-        reckoning, size = self._reckoning, many(7 * len(claims))
-        for _ in range(len(claims) + 2):
-            answer = await self.client.ask(verb, head + size + reckoning.claims(claims))
-            if answer[0] != 2:
-                break
-            _, now, stale, last = answer
-            self._ahead = now * MICRO - int(self._clock.time() * 1e6) * MICRO
-            for counter in {one.counter for one in claims if one.counter.id == stale}:
-                reckoning.correct(counter, last, now)
-        return answer
-
-    async def _kept(
-        self, leased: Sequence[Granted] = (), looked: Sequence[Granted] = (), counters: Sequence[Counter] = ()
-    ) -> tuple[Sequence[int], list[Count]]:
-        """Renew, look and count at once; returns the places of holds that are not open, and counts."""
-        holds = b"".join(many(len(some)) + b"".join(text(one.name) for one in some) for some in (leased, looked))
-        counted = self._reckoning.counters(counters)
-        if not self.client.ready:
-            raise CountersError(self.client.reason)
-        answer = await self.client.ask("keep", b"\x96" + self._head() + self._packed_lease + holds + counted)
-        if answer[0] != 0:
-            raise CountersError(self._why(answer))
-        _, now, members, lost, said = answer
-        self._ahead = now * MICRO - int(self._clock.time() * 1e6) * MICRO
-        self._joining.peers = [one.decode() for one in members[:BATCH]]
-        heard = [self._sight.heard(one, said[4 * at : 4 * at + 4]) for at, one in enumerate(counters)]
-        return lost, heard
-
     async def _turn(self) -> None:
         """Do what is to be done every second: refresh what is looked at, settle what waits, hold shares."""
         self._endings.flush()
         self._turns += 1
         mine = self._shares.holds() if self._turns % RENEWED == 0 else []
-        lost, _ = await self._kept(leased=mine, counters=[*self._sight.stale()])
+        stale = [*self._sight.stale()]
+        lost, said = await self.asking.keep(leased=mine, counters=stale)
+        for at, counter in enumerate(stale):
+            self._sight.heard(counter, said[4 * at : 4 * at + 4])
         for place in lost:
             mine[place].void()
-        for hold, spent in self._shares.over(self._time()):
+        for hold, spent in self._shares.over(self.asking.time()):
             self.settle(hold, {hold.claims[0].counter.id: spent})
         for share, name, claim in self._shares.due():
-            answer = await self._reserved(name, [claim], (), [claim])
+            try:
+                answer = await self.asking.reserve(name, [claim], ())
+            except CountersError:
+                self._cancel(name, [claim])
+                raise
             if answer[0] == 0:
                 hold = Granted(name, [claim], 0, NEVER)
                 hold.learn([claim], answer[3:])
@@ -350,7 +313,7 @@ class Redis:
         loose = self._away.settle(hold, actuals)
         if loose:
             # By a name of its own: that of the hold may have been given up, which holds for what may yet be granted by it.
-            claims = many(7 * len(loose)) + self._reckoning.claims(loose)
+            claims = many(7 * len(loose)) + self.asking.reckoning.claims(loose)
             self._endings.add(packed(CHARGED, name_of(hold.id, "~"), (), claims))
 
     def _cancel(self, hold: HoldId, claims: Sequence[Claim]) -> None:
@@ -380,24 +343,8 @@ class Redis:
             self._endings.drop()
             self._shares.counted()
 
-    def _why(self, answer: Answer) -> str:
-        if answer[0] == 3:
-            self.client.forgotten()
-            return self.client.reason
-        return "other processes have yet to bring in what they counted" if answer[0] == 4 else "the hold was given up"
-
     def _expiry(self) -> int:
         return int(self._clock.monotonic() * 1e9) + self._lease
-
-    def _time(self) -> int:
-        """Return Unix nanoseconds, by the clock of Redis as far as it is known."""
-        return int(self._clock.time() * 1e6) * MICRO + self._ahead
-
-    def _instant(self) -> bytes:
-        return small(self.now())
-
-    def _head(self) -> bytes:
-        return small(self.now()) + self._member
 
 
 def _refused(answer: Answer, claims: Sequence[Claim]) -> Refused:

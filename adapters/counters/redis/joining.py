@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import structlog
 
+from adapters.counters.redis.asking import Asking
 from adapters.counters.redis.client import Client
 from adapters.counters.redis.holds import Granted
-from adapters.counters.redis.reckoning import MOST, Reckoning, many, micros, pack, small, text
+from adapters.counters.redis.reckoning import MOST, many, micros, pack, text
 from engine.contracts import CountersError, Past
 from engine.windows import Algorithm
 
@@ -28,6 +29,8 @@ LOCK = 60_000_000
 """Microseconds after which another process may bring in a store that the first has not finished."""
 PART = 1_000
 """Amounts in one script."""
+PEERS = 1_000
+"""Members that are waited for, at most."""
 AGAIN = 0.05
 """Seconds between two looks at what another process does."""
 PATIENCE = 120.0
@@ -37,19 +40,15 @@ PATIENCE = 120.0
 class Joining:
     """Brings a process in; `open_holds` are those neither settled nor released, `marked` is called when its journal has the rest."""
 
-    def __init__(self, client: Client, past: Past, reckoning: Reckoning, instant: Callable[[], bytes]) -> None:
-        self.peers: list[str] = []
-        """Who was there when last heard of."""
+    def __init__(self, client: Client, past: Past, asking: Asking) -> None:
         self.open_holds: Callable[[], Iterable[Granted]] = tuple
         self.marked: Callable[[], None] = lambda: None
-        self.lease = small(0)
         self._client = client
         self._past = past
-        self._reckoning = reckoning
-        self._instant = instant
+        self._asking = asking
 
     def __repr__(self) -> str:
-        return f"<Joining {self._past.journal} peers={len(self.peers)}>"
+        return f"<Joining {self._past.journal} peers={len(self._asking.peers)}>"
 
     async def join(self) -> None:
         """Return once this process is in; raises CountersError."""
@@ -66,10 +65,10 @@ class Joining:
     async def _step(self, token: str) -> bool:
         """Do what is next; False when this process is in."""
         past = self._past
-        peers = [text(one.encode()) for one in self.peers if one != past.journal]
+        peers = [text(one.encode()) for one in self._asking.peers[:PEERS] if one != past.journal]
         way, _, epoch, *more = await self._client.ask(
             "join",
-            b"\x98" + self._instant() + b"".join(text(one.encode()) for one in (past.journal, past.store, past.journal))
+            b"\x98" + self._asking.instant() + b"".join(text(one.encode()) for one in (past.journal, past.store, past.journal))
             + many(len(peers)) + b"".join(peers) + pack(WAIT) + text(token.encode()) + pack(LOCK),
         )  # fmt: skip
         if way == 0:
@@ -108,13 +107,13 @@ class Joining:
             last = not after
             await self._client.ask(
                 "stage",
-                b"\x98" + self._instant() + text(epoch) + text(name) + text(token.encode()) + pack(number)
+                b"\x98" + self._asking.instant() + text(epoch) + text(name) + text(token.encode()) + pack(number)
                 + pack(last) + part + (placed if last else b"\x90"),
             )  # fmt: skip
             number, part = number + 1, after
 
     async def _count(self, epoch: bytes, name: bytes) -> None:
-        while (await self._client.ask("apply", b"\x93" + self._instant() + text(epoch) + text(name)))[0] == 1:
+        while (await self._client.ask("apply", b"\x93" + self._asking.instant() + text(epoch) + text(name)))[0] == 1:
             pass
 
     def _hold(self, hold: Granted) -> bytes:
@@ -125,8 +124,8 @@ class Joining:
             if one.counter.algorithm is not Algorithm.LEASE
         ]
         running = [one for one in hold.claims if one.counter.algorithm is Algorithm.LEASE]
-        claims = many(7 * len(running)) + self._reckoning.claims(running)
-        return b"\x94" + text(hold.name) + self.lease + _amounts(counted) + claims
+        claims = many(7 * len(running)) + self._asking.reckoning.claims(running)
+        return b"\x94" + text(hold.name) + self._asking.lease + _amounts(counted) + claims
 
 
 def _parts(amounts: Sequence[tuple[bytes, int, int]], holds: Sequence[bytes]) -> Iterator[bytes]:
