@@ -32,6 +32,7 @@ PORTS = frozenset(
         "policy",
         "prompts",
         "rollups",
+        "detecting",
         "storing",
         "tallies",
         "variables",

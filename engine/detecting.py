@@ -1,0 +1,80 @@
+"""What finds in texts what must not pass: the port of detectors, `adapters/detectors/<name>.py`.
+
+A detector is made at load of what is written under its name in `detect` (`{pii: [EMAIL_ADDRESS]}` makes `Pii` of the list), and
+raises ValueError that says what is wrong. It keeps nothing of the texts that it sees, so that calls share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+MOST = 512
+"""Characters that a hit without a bound of its own may have; what grows beyond is acted upon as it stands (`maxLength`)."""
+
+
+class Hit(NamedTuple):
+    """What was found, from character `start` to before `end`: its `type` is a name that operators know (`EMAIL_ADDRESS`).
+
+    `score` is how sure the detector is, from 0 to 1.
+    """
+
+    start: int
+    end: int
+    type: str
+    score: float = 1.0
+
+
+class Detector(Protocol):
+    """Finds by looking at the text alone."""
+
+    types: Sequence[str]
+    """What it can find."""
+    whole: bool
+    """Whether it speaks of a text as a whole, which must all be there: its hits then span it."""
+    longest: int
+    """The most characters that a hit can have; meaningless where it is `whole`."""
+
+    def __init__(self, said: Any) -> None: ...
+
+    def find(self, text: str) -> Sequence[Hit]:
+        """Return all hits by where they start; they may overlap. Never raises, whatever the text; linear in its length."""
+
+    def pending(self, text: str) -> int:
+        """Return the first place from which on the end of a text could become a hit, or a longer one, were there more of it.
+
+        The text's length where that cannot be. What lies before is settled: no text behind changes what is found in it.
+        """
+
+
+class Question(NamedTuple):
+    """What a remote detector is asked: texts of one phase of a call, and what the guardrail says beside them."""
+
+    phase: str
+    """`input`, `output`, `toolCalls` or `toolResults`."""
+    texts: Sequence[str]
+    model: str = ""
+    messages: Sequence[Mapping[str, Any]] = ()
+    """The conversation, where the service wants it whole."""
+    metadata: Mapping[str, Any] = {}
+    """What a client sent for this guardrail (`extra_body`), and the key's metadata."""
+
+
+class Finding(NamedTuple):
+    """What a service said of one text: hits within it, a text to put in its place, and whether it is not to pass at all."""
+
+    hits: Sequence[Hit] = ()
+    replacement: str | None = None
+    refused: str = ""
+    """Why it must not pass; empty where it may."""
+
+
+class RemoteDetector(Protocol):
+    """Finds by asking a service. The caller keeps the deadline; `ask` raises DetectorError for whatever goes wrong."""
+
+    async def ask(self, question: Question) -> Sequence[Finding]:
+        """Return a finding for each text, in their order."""
+
+
+class DetectorError(Exception):
+    """A service could not be asked, or did not answer as it should; the message says which and why, without any text."""
