@@ -39,9 +39,9 @@ from engine.pricing import Prices
 from engine.receive import Receiver
 from engine.record import Recorder
 from engine.reload import Apply, Reloader, Reloading
-from engine.settle import Settled
+from engine.settle import Settled, StartError
 from engine.sharing import Sharing
-from engine.storing import Kind
+from engine.storing import Kind, StoreError
 from engine.supervisor import Supervisor
 from engine.transport import Transport, make
 
@@ -85,7 +85,10 @@ class Instance:
         self.directory = Directory(None)
         self.directory.declare(settled.spec.general.master_key, built.declared, self.registry.kind)
         self.ledger = self.durable.ledger
-        self.sharing = Sharing(self.durable.store, self.directory, self.ledger, self.durable.bus)
+        try:
+            self.sharing = Sharing(self.durable.store, self.directory, self.ledger, self.durable.bus)
+        except StoreError as error:
+            raise StartError(str(error)) from error
         for kind in Kind:
             self.directory.fill(kind, self.durable.store.entities(kind))
         self.identity = Identity(self.directory, clock.time)
