@@ -251,8 +251,8 @@ class Redis:
             self.channel.close()
 
     async def close(self) -> None:
-        """Send what waits to be settled, if Redis is there, and let go of the shares."""
-        for hold, spent in self._shares.over(NEVER):
+        """Let go of the shares and send what waits to be settled, if Redis is there: before `run` is cancelled."""
+        for hold, spent in self._shares.close():
             self.settle(hold, {hold.claims[0].counter.id: spent})
         loop = asyncio.get_running_loop()
         until = loop.time() + self.client.server.timeout

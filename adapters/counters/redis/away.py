@@ -8,6 +8,7 @@ from adapters.counters.redis.holds import Granted
 from adapters.counters.redis.shares import Shares
 from adapters.counters.redis.sight import Sight
 from engine.contracts import Claim, Counter, CountersError, HoldId
+from engine.tallies import BUCKETS
 from engine.windows import NEVER, Algorithm
 
 
@@ -75,8 +76,9 @@ class Away:
 
 
 def _until(counter: Counter, now: int) -> int:
-    """Return when what is used now counts no longer, at the latest."""
+    """Return when what is used now counts no longer, at the latest: in steps, so that many calls come to few instants."""
     window = counter.window
-    if counter.algorithm in {Algorithm.SLIDING, Algorithm.TOKEN_BUCKET}:
-        return now + window.length + window.length // 60
+    if counter.algorithm in {Algorithm.SLIDING, Algorithm.TOKEN_BUCKET, Algorithm.FIXED}:
+        grain = -(-window.length // BUCKETS)
+        return (now // grain + 1) * grain + window.length
     return window.span(now).end

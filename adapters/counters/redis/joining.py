@@ -23,7 +23,7 @@ from engine.windows import Algorithm
 
 log = structlog.get_logger("interlock")
 
-WAIT = 3_000_000
+WAIT = 5_000_000
 """Microseconds to wait for members that were there before."""
 LOCK = 60_000_000
 """Microseconds after which another process may bring in a store that the first has not finished."""
@@ -129,7 +129,11 @@ class Joining:
 
 
 def _parts(amounts: Sequence[tuple[bytes, int, int]], holds: Sequence[bytes]) -> Iterator[bytes]:
-    """Cut what is brought in into parts that one script counts; there is one at least."""
+    """Cut what is brought in, summed up, into parts that one script counts; there is one at least."""
+    sums: dict[tuple[bytes, int], int] = {}
+    for counter, until, amount in amounts:
+        sums[counter, until] = sums.get((counter, until), 0) + amount
+    amounts = [(counter, until, amount) for (counter, until), amount in sums.items()]
     for at in range(0, max(1, len(amounts), len(holds)), PART):
         some = holds[at : at + PART]
         yield b"\x92" + _amounts(amounts[at : at + PART]) + many(len(some)) + b"".join(some)
