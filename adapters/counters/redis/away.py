@@ -37,7 +37,11 @@ class Away:
                 continue
             granted = Granted(hold, claims, place, NEVER)
             granted.away = [next(taken) if one.counter.failure == "Local" else None for one in claims]
-            granted.assume(*self._guessed(claims))
+            left, until = self._guessed(claims)
+            for at, share in enumerate(granted.away):
+                if share is not None and share.hold is not None and share.counter.algorithm <= Algorithm.LEASE:
+                    until[at] = share.hold.until()[0]
+            granted.assume(left, until)
             return granted
         raise CountersError(f"counters are unavailable: {why}")
 

@@ -46,6 +46,8 @@ class Joining:
         self._client = client
         self._past = past
         self._asking = asking
+        self._process = text(secrets.token_hex(8).encode())
+        """Who holds a lock: a process that begins anew need not wait for its own."""
 
     def __repr__(self) -> str:
         return f"<Joining {self._past.journal} peers={len(self._asking.peers)}>"
@@ -68,8 +70,8 @@ class Joining:
         peers = [text(one.encode()) for one in self._asking.peers[:PEERS] if one != past.journal]
         way, _, epoch, *more = await self._client.ask(
             "join",
-            b"\x98" + self._asking.instant() + b"".join(text(one.encode()) for one in (past.journal, past.store, past.journal))
-            + many(len(peers)) + b"".join(peers) + pack(WAIT) + text(token.encode()) + pack(LOCK),
+            b"\x99" + self._asking.instant() + b"".join(text(one.encode()) for one in (past.journal, past.store, past.journal))
+            + many(len(peers)) + b"".join(peers) + pack(WAIT) + text(token.encode()) + pack(LOCK) + self._process,
         )  # fmt: skip
         if way == 0:
             return False
@@ -107,8 +109,8 @@ class Joining:
             last = not after
             await self._client.ask(
                 "stage",
-                b"\x98" + self._asking.instant() + text(epoch) + text(name) + text(token.encode()) + pack(number)
-                + pack(last) + part + (placed if last else b"\x90"),
+                b"\x99" + self._asking.instant() + text(epoch) + text(name) + text(token.encode()) + pack(number)
+                + pack(last) + part + (placed if last else b"\x90") + self._process,
             )  # fmt: skip
             number, part = number + 1, after
 

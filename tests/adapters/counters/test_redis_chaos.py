@@ -73,9 +73,20 @@ async def disturb(chance, server, every):
             link.close("cut by a test")
 
 
-@pytest.mark.parametrize("seed", [7, 8, 9])
 @pytest.mark.parametrize("how", ["Fail", "Local", "Ignore"])
-async def test_the_sums_are_what_was_used(own_valkey, seed, how):
+async def test_the_sums_are_what_was_used(own_valkey, how):
+    await spend(own_valkey, 1, how)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("how", ["Fail", "Local", "Ignore"])
+async def test_the_sums_are_what_was_used_in_many_runs(own_valkey, seed, how):
+    await spend(own_valkey, seed, how)
+
+
+async def spend(own_valkey, seed, how):
+    """Let three processes spend, disturb them, and add up."""
     chance, store = random.Random(seed), Store()
     money = Counter("money", Unit.USD, TOTAL, LIMIT)
     requests, parallel = Counter("rpd", Unit.REQUESTS, rate("1d"), 10**6), Counter("p", Unit.PARALLEL, LEASE, 500)
