@@ -14,6 +14,8 @@ import hiredis
 
 MOST_WAITING = 50_000
 """Commands without a reply; one more is refused."""
+GRACE = 0.01
+"""Seconds between a deadline and the end of the connection."""
 
 
 class LinkError(Exception):
@@ -46,6 +48,7 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._late = False
 
     def __repr__(self) -> str:
         return f"<Link {self.closed or 'open'} waiting={len(self._waiting)}>"
@@ -130,10 +133,15 @@ class Link(asyncio.Protocol):
         if not self._waiting:
             return
         due = self._waiting[0][0]
-        if due <= self.loop.time():
+        if due > self.loop.time():
+            self._late = False
+            self._timer = self.loop.call_at(due, self._look)
+        elif self._late:
             self.close(f"no answer within {self._timeout * 1000:.0f} ms")
         else:
-            self._timer = self.loop.call_at(due, self._look)
+            # A loop that stood still has timers run before it reads what came meanwhile.
+            self._late = True
+            self._timer = self.loop.call_later(GRACE, self._look)
 
 
 def command(*words: str | bytes | int) -> bytes:

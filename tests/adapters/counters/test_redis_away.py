@@ -7,6 +7,7 @@ import contextlib
 import time
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from engine.contracts import Claim, Counter, CountersError, Hold, HoldId, Refused, Unit
@@ -56,6 +57,21 @@ async def test_a_paused_server_is_missed_within_the_deadline_and_leaves_no_hold(
         assert [one["event"] for one in logs if one["event"].startswith("counters ")] == [
             "counters unavailable", "counters back",
         ]  # fmt: skip
+
+
+def test_a_loop_that_stood_still_is_no_fault_of_the_server(valkey):
+    async def stand_still():
+        money = usd(100)
+        async with counting(valkey.settings()) as counters:
+            for number in range(3):
+                asking = asyncio.create_task(counters.reserve(HoldId(f"call-{number}", 0), [Claim(money, 1)], ()))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                time.sleep(2 * DEADLINE)
+                assert isinstance(await asking, Hold)
+
+    for run in (asyncio.run, uvloop.run):
+        run(stand_still())
 
 
 async def test_a_call_that_is_given_up_leaves_no_hold(own_valkey):
