@@ -14,8 +14,6 @@ import hiredis
 
 MOST_WAITING = 50_000
 """Commands without a reply; one more is refused."""
-GRACE = 0.01
-"""Seconds between a deadline and the end of the connection."""
 
 
 class LinkError(Exception):
@@ -48,7 +46,6 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-        self._late = False
 
     def __repr__(self) -> str:
         return f"<Link {self.closed or 'open'} waiting={len(self._waiting)}>"
@@ -133,15 +130,10 @@ class Link(asyncio.Protocol):
         if not self._waiting:
             return
         due = self._waiting[0][0]
-        if due > self.loop.time():
-            self._late = False
-            self._timer = self.loop.call_at(due, self._look)
-        elif self._late:
+        if due <= self.loop.time():
             self.close(f"no answer within {self._timeout * 1000:.0f} ms")
         else:
-            # A loop that stood still has timers run before it reads what came meanwhile.
-            self._late = True
-            self._timer = self.loop.call_later(GRACE, self._look)
+            self._timer = self.loop.call_at(due, self._look)
 
 
 def command(*words: str | bytes | int) -> bytes:
