@@ -50,7 +50,7 @@ async def test_a_call_gets_what_its_limits_say(own_valkey, how):
         if how == "Fail":
             with pytest.raises(InternalError) as found:
                 await attempt(ledger, second)
-            assert (found.value.status, found.value.type) == (503, "counters_unavailable")
+            assert (found.value.status, found.value.type) == (503, "limits_unavailable")
             assert ledger.open_holds == 0
             own_valkey.start()
             await ready(counters, 20)

@@ -64,6 +64,11 @@ class Redis:
         self._estimated: dict[HoldId, Granted] = {}
         self._turns = 0
 
+    @property
+    def reason(self) -> str:
+        """Why Redis cannot be asked at the moment; empty while it can."""
+        return "" if self.client.ready else self.client.reason
+
     def __repr__(self) -> str:
         return f"<Redis {self.client} open={len(self._open)} endings={len(self._endings)}>"
 
