@@ -195,7 +195,7 @@ class Instance:
     async def _await_counters(self, loop: asyncio.AbstractEventLoop) -> None:
         """Give counters a moment to be there before calls are taken: many would be refused without."""
         until = loop.time() + COUNTERS
-        while self.durable.counters.reason and loop.time() < until:
+        while self.durable.counters.reason and loop.time() < until:  # noqa: ASYNC110 - once, at the start
             await asyncio.sleep(COUNTERS_LOOK)
 
     async def _whole_state(self) -> dict[str, Any]:
