@@ -31,6 +31,7 @@ from engine.passages import Passages, Passing, own
 from engine.policy import Passage
 from engine.pricing import Price, Prices, agrees, custom
 from engine.snapshot import Deployment, ModelGroup, Settings, Snapshot, Wildcard
+from engine.watching import guards_of
 
 _PRICES = tuple(PriceFields.model_fields)
 _LIMITS = ("max_tokens", "max_input_tokens", "max_output_tokens")
@@ -65,8 +66,12 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     yield from builder.models(groups, wildcards)
     aliases, hidden = builder.aliases()
     passages = Passages(builder.passages(policies or PolicySet()))
+    guards = []
+    for guard in guards_of((policies or PolicySet()).policies, builder.registry, builder.problems):
+        guards.append(guard)
+        yield
     snapshot = Snapshot(
-        revision, _settings(builder.spec, groups), groups, wildcards, aliases, hidden, policies, passages
+        revision, _settings(builder.spec, groups), groups, wildcards, aliases, hidden, policies, passages, guards
     )
     builder.check_aliases(snapshot, aliases)
     builder.check_targets(snapshot)

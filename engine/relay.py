@@ -16,6 +16,7 @@ from engine.compose import injects
 from engine.contracts import Dialect, Reply, TextGuard, Upstream
 from engine.errors import GatewayError, UpstreamError
 from engine.frames import Frames, Relay
+from engine.guard import guard_answer, refuse_unguarded
 from engine.headers import answer_head
 from engine.holdback import Texts
 from engine.ledger import Ledger
@@ -53,6 +54,7 @@ class Answer:
         if self._call.stream and _is_stream(self._upstream):
             await self._stream(reply, self._relay(guards))
         elif self._call.route.media and not _is_text(self._upstream):
+            refuse_unguarded(self._call, "an answer that is no text")
             await self._stream(reply, self._relay(guards) if _is_stream(self._upstream) else Binary())
         else:
             await self._whole(reply)
@@ -63,12 +65,15 @@ class Answer:
         answer = await upstream.read(HELD)
         call.upstream_seconds += self._monotonic() - started
         if answer is None:
+            refuse_unguarded(call, "so large an answer")
             await self._stream(reply, Large(call.route.dialect))
             return
         call.account.answer_id = answer_id(answer)
         self._count(call.route.dialect.usage(answer) or guessed(call, answer))
         # What was used is on record, and counts in the headers, before the client can have all of the answer.
         self._ledger.settle(call, call.usage)
+        if call.watched is not None:
+            answer = await guard_answer(call, answer)
         reply.send(upstream.status, self._head(), answer)
 
     async def _stream(self, reply: Reply, relay: Relay) -> None:

@@ -22,6 +22,7 @@ from engine.contracts import (
     Tunnel,
     Upstream,
 )
+from engine.detecting import Detector, RemoteDetector
 from engine.errors import UpstreamError
 from engine.policy import Policy
 from engine.storing import Store
@@ -82,6 +83,14 @@ class StagedRegistry:
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:
         """Open a store."""
         return self._real.store(name, settings)
+
+    def detector(self, name: str, said: Any) -> Detector:
+        """Make a detector."""
+        return self._real.detector(name, said)
+
+    def remote_detector(self, said: Any) -> RemoteDetector:
+        """Make what asks a service."""
+        return self._real.remote_detector(said)
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

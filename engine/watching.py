@@ -1,0 +1,52 @@
+"""The guardrails of a snapshot, made at load: each with its detectors, ready to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from engine.config.problems import Mark, Problem
+from engine.contracts import Registry
+from engine.detecting import Detector, RemoteDetector
+from engine.guarding import Redaction
+from engine.policy import Detect, Policy, Watch
+
+REMOTE = "remote"
+
+
+class Guard(NamedTuple):
+    """One guardrail, ready: what looks at the text alone, and whom it asks."""
+
+    policy: Policy
+    watch: Watch
+    redaction: Redaction
+    remotes: tuple[tuple[Detect, RemoteDetector], ...]
+
+    @property
+    def name(self) -> str:
+        """The guardrail's name."""
+        return self.policy.head.name
+
+
+def guards_of(policies: Iterable[Policy], registry: Registry, problems: list[Problem]) -> Iterator[Guard]:
+    """Make the guardrails of some policies; what is wrong with them is added to `problems`."""
+    for policy in policies:
+        watch = policy.watch()
+        if watch is not None:
+            yield _guard(policy, watch, registry, problems)
+
+
+def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Problem]) -> Guard:
+    local: list[tuple[Detector, str, str]] = []
+    remotes: list[tuple[Detect, RemoteDetector]] = []
+    for one in watch.detects:
+        try:
+            if one.detector == REMOTE:
+                remotes.append((one, registry.remote_detector(one.said)))
+            else:
+                local.append((registry.detector(one.detector, one.said), one.action, one.mask_with))
+        except (ValueError, LookupError) as error:
+            file, _, line = policy.head.place.rpartition(":")
+            field = f"{policy.head.name}.{one.field}"
+            problems.append(Problem("error", Mark(file, int(line), 1), field, str(error.args[0])))
+    return Guard(policy, watch, Redaction(local, longest=watch.longest), tuple(remotes))
