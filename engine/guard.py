@@ -39,10 +39,12 @@ NAMED = "guardrails"
 class Watched:
     """The guardrails that are at work for one call, and what they have masked of its request."""
 
-    __slots__ = ("call", "found", "guards", "said", "vault")
+    __slots__ = ("decision", "found", "guards", "id", "model", "said", "vault")
 
-    def __init__(self, call: Call, guards: Sequence[Guard], said: Mapping[str, Any]) -> None:
-        self.call, self.guards, self.said = call, tuple(guards), said
+    def __init__(self, call: Call | None, guards: Sequence[Guard], said: Mapping[str, Any]) -> None:
+        self.guards, self.said = tuple(guards), said
+        self.decision = call.decision if call is not None else None
+        self.id, self.model = (call.id, call.model) if call is not None else ("", "")
         self.vault = Vault() if any(guard.watch.restore for guard in guards) else None
         self.found: dict[str, None] = {}
 
@@ -95,6 +97,19 @@ async def guard_passed(call: Call) -> None:
     await _ask(watched, slots, ASKED)
     if watched.found:
         call.members = {name: encoded(value) for name, value in values.items()}
+
+
+async def apply(one: Guard, text: str) -> str:
+    """Let one guardrail look at a text as at one that is asked; return what it leaves of it. Raises PolicyError."""
+    body = {"text": text}
+    watched = Watched(None, (one,), {})
+    for phases, phase in ((ASKED, INPUT), (ANSWERED, OUTPUT)):
+        if phase in one.watch.phases:
+            slots = [Slot(body, "text", text, phase)]
+            _look(watched, slots, phases)
+            await _ask(watched, slots, phases)
+            break
+    return body["text"]
 
 
 def refuse_unguarded(call: Call, what: str) -> None:
@@ -221,7 +236,7 @@ async def _ask(watched: Watched, slots: Sequence[Slot], phases: frozenset[str]) 
         for detect, remote in one.remotes if mine else ():
             texts = [slot.holder[slot.key] for slot in mine]
             question = Question(
-                "input" if phases is ASKED else "output", texts, watched.call.model, (), watched.said.get(one.name, {})
+                "input" if phases is ASKED else "output", texts, watched.model, (), watched.said.get(one.name, {})
             )
             try:
                 findings = await asyncio.wait_for(remote.ask(question), one.watch.timeout)
@@ -252,7 +267,7 @@ def _found(watched: Watched, one: Guard, action: str, slot: Slot, finding: Findi
 
 def _told(watched: Watched, one: Guard, types: Mapping[str, None]) -> None:
     """Put on record what was found, by its type and never by its text."""
-    decision: Decision | None = watched.call.decision
+    decision: Decision | None = watched.decision
     if decision is not None:
         decision.outcomes.append(Outcome(one.name, "match", ", ".join(types)))
         if one.name not in decision.determining:
@@ -261,9 +276,9 @@ def _told(watched: Watched, one: Guard, types: Mapping[str, None]) -> None:
 
 def _unasked(watched: Watched, one: Guard, why: str) -> None:
     """Act on a service that could not be asked; raises PolicyError unless the policy ignores that."""
-    if watched.call.decision is not None:
-        watched.call.decision.outcomes.append(Outcome(one.name, "error", why))
-    log.warning("guardrail could not be asked", guardrail=one.name, reason=why, call=watched.call.id)
+    if watched.decision is not None:
+        watched.decision.outcomes.append(Outcome(one.name, "error", why))
+    log.warning("guardrail could not be asked", guardrail=one.name, reason=why, call=watched.id)
     if not one.policy.head.ignore_errors:
         _refuse(one, "it could not be asked, and does not let pass what it has not seen", 503)
 

@@ -20,6 +20,8 @@ class Guard(NamedTuple):
     policy: Policy
     watch: Watch
     redaction: Redaction
+    detectors: tuple[tuple[Detector, str], ...]
+    """What looks at the text alone, and what is done about what it finds."""
     remotes: tuple[tuple[Detect, RemoteDetector], ...]
 
     @property
@@ -49,4 +51,5 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Prob
             file, _, line = policy.head.place.rpartition(":")
             field = f"{policy.head.name}.{one.field}"
             problems.append(Problem("error", Mark(file, int(line), 1), field, str(error.args[0])))
-    return Guard(policy, watch, Redaction(local, longest=watch.longest), tuple(remotes))
+    looking = tuple((detector, action) for detector, action, _ in local)
+    return Guard(policy, watch, Redaction(local, longest=watch.longest), looking, tuple(remotes))
