@@ -15,12 +15,12 @@ import structlog
 
 from engine.aside import aside
 from engine.call import Call
-from engine.contracts import TextGuard
+from engine.contracts import Channel, TextGuard, TextSlot
 from engine.decision import Decision, Outcome
 from engine.detecting import DetectorError, Finding, Question
 from engine.errors import PolicyError, invalid_request
 from engine.expr.program import ERRORS
-from engine.guarding import Vault
+from engine.vault import Vault
 from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slot, Slots, Tokens, encoded, within
 
 if TYPE_CHECKING:
@@ -55,12 +55,39 @@ class Watched:
 
     def streaming(self) -> tuple[TextGuard, ...]:
         """Return what watches a stream, in order; what was masked of the request is put back at last."""
-        guards = [one.redaction.guard(one.watch.phases) for one in self.answering()]
+        guards = [Phased(one) for one in self.answering()]
         return (*guards, self.vault.guard()) if self.vault is not None else tuple(guards)
 
     def answering(self) -> tuple[Guard, ...]:
         """Return those that look at answers."""
         return tuple(guard for guard in self.guards if guard.watch.phases & ANSWERED)
+
+
+class Phased:
+    """One guardrail over one stream: it looks at the texts of its phases, and lets the others pass."""
+
+    __slots__ = ("_inner", "_phases", "guard")
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self._inner = guard.redaction.guard()
+        self._phases = guard.watch.phases
+
+    def feed(self, slot: TextSlot) -> str:
+        """Take the next piece of a text; raises Blocked."""
+        return self._inner.feed(slot) if self._looks(slot.channel) else slot.text
+
+    def flush(self, channel: Channel, choice: int, index: int) -> str:
+        """Return what is still held; raises Blocked."""
+        return self._inner.flush(channel, choice, index) if self._looks(channel) else ""
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """The types of what was found."""
+        return tuple(dict.fromkeys(kind for _, kind, _ in self._inner.noted))
+
+    def _looks(self, channel: Channel) -> bool:
+        return (CALLS if channel is Channel.TOOL_ARGUMENTS else OUTPUT) in self._phases
 
 
 async def guard(call: Call) -> None:
@@ -157,7 +184,7 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
     changed = texts != before
     if watched.vault is not None:
         for slot, text in zip(slots, texts, strict=True):
-            slot.put(watched.vault.restored(text))
+            slot.put(watched.vault.restore(text, quoted=slot.phase == CALLS))
     if changed:
         Repeats(dialect.repeated).drop(body)
     elif watched.vault is None:
@@ -219,11 +246,11 @@ def _look(watched: Watched, slots: Sequence[Slot], phases: frozenset[str]) -> No
         for slot in slots if mine and one.watch.detects else ():
             if slot.phase not in mine:
                 continue
-            found = one.redaction.whole(slot.holder[slot.key], vault=vault, json=slot.phase == CALLS)
+            found = one.redaction.whole(slot.holder[slot.key], vault, arguments=slot.phase == CALLS)
             if found.hits:
                 _told(watched, one, {hit.type: None for hit in found.hits})
-            if found.blocked:
-                _block(one, found.blocked)
+            if found.blocked is not None:
+                _block(one, found.blocked.type)
             if found.text != slot.holder[slot.key]:
                 watched.found[one.name] = None
                 slot.put(found.text)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from engine.config.problems import Mark, Problem
 from engine.contracts import Registry
 from engine.detecting import Detector, RemoteDetector
-from engine.guarding import Redaction
+from engine.guarding import Action, Redaction
+from engine.guarding import Watch as Watched
 from engine.policy import Detect, Policy, Watch
 
 REMOTE = "remote"
@@ -39,17 +40,17 @@ def guards_of(policies: Iterable[Policy], registry: Registry, problems: list[Pro
 
 
 def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Problem]) -> Guard:
-    local: list[tuple[Detector, str, str]] = []
+    local: list[Watched] = []
     remotes: list[tuple[Detect, RemoteDetector]] = []
     for one in watch.detects:
         try:
             if one.detector == REMOTE:
                 remotes.append((one, registry.remote_detector(one.said)))
             else:
-                local.append((registry.detector(one.detector, one.said), one.action, one.mask_with))
+                local.append(Watched(registry.detector(one.detector, one.said), Action(one.action), one.mask_with or None))
         except (ValueError, LookupError) as error:
             file, _, line = policy.head.place.rpartition(":")
             field = f"{policy.head.name}.{one.field}"
             problems.append(Problem("error", Mark(file, int(line), 1), field, str(error.args[0])))
-    looking = tuple((detector, action) for detector, action, _ in local)
-    return Guard(policy, watch, Redaction(local, longest=watch.longest), looking, tuple(remotes))
+    looking = tuple((one.detector, str(one.action)) for one in local)
+    return Guard(policy, watch, Redaction(local), looking, tuple(remotes))
