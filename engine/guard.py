@@ -20,8 +20,10 @@ from engine.decision import Decision, Outcome
 from engine.detecting import DetectorError, Finding, Question
 from engine.errors import PolicyError, invalid_request
 from engine.expr.program import ERRORS
-from engine.vault import Vault
+from engine.frames import split
+from engine.guarding import Blocked
 from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slot, Slots, Tokens, encoded, within
+from engine.vault import Vault
 
 if TYPE_CHECKING:
     from engine.watching import Guard
@@ -58,6 +60,11 @@ class Watched:
         guards = [Phased(one) for one in self.answering()]
         return (*guards, self.vault.guard()) if self.vault is not None else tuple(guards)
 
+    @property
+    def asks(self) -> bool:
+        """Whether a service is to see what is answered."""
+        return any(one.remotes for one in self.answering())
+
     def answering(self) -> tuple[Guard, ...]:
         """Return those that look at answers."""
         return tuple(guard for guard in self.guards if guard.watch.phases & ANSWERED)
@@ -66,20 +73,33 @@ class Watched:
 class Phased:
     """One guardrail over one stream: it looks at the texts of its phases, and lets the others pass."""
 
-    __slots__ = ("_inner", "_phases", "guard")
+    __slots__ = ("_inner", "_phases", "blocked", "guard")
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
         self._inner = guard.redaction.guard()
         self._phases = guard.watch.phases
+        self.blocked: Blocked | None = None
 
     def feed(self, slot: TextSlot) -> str:
         """Take the next piece of a text; raises Blocked."""
-        return self._inner.feed(slot) if self._looks(slot.channel) else slot.text
+        if not self._looks(slot.channel):
+            return slot.text
+        try:
+            return self._inner.feed(slot)
+        except Blocked as found:
+            self.blocked = found
+            raise
 
     def flush(self, channel: Channel, choice: int, index: int) -> str:
         """Return what is still held; raises Blocked."""
-        return self._inner.flush(channel, choice, index) if self._looks(channel) else ""
+        if not self._looks(channel):
+            return ""
+        try:
+            return self._inner.flush(channel, choice, index)
+        except Blocked as found:
+            self.blocked = found
+            raise
 
     @property
     def found(self) -> tuple[str, ...]:
@@ -139,6 +159,16 @@ async def apply(one: Guard, text: str) -> str:
     return body["text"]
 
 
+def blocked(call: Call, found: Blocked) -> PolicyError:
+    """Return the error of a stream in which something was found that must not pass, and put that on record."""
+    assert call.watched is not None  # noqa: S101 - its guardrails have found it
+    for one in call.guards:
+        if isinstance(one, Phased) and one.blocked is found:
+            _told(call.watched, one.guard, {found.type: None})
+            return _blocking(one.guard, found.type)
+    return PolicyError(400, "content_policy_violation", f"`{found.type}` was found, which must not pass")
+
+
 def refuse_unguarded(call: Call, what: str) -> None:
     """Refuse what no guardrail can look at, where one is to; raises PolicyError unless its policy ignores that."""
     for one in _chosen(call):
@@ -190,6 +220,23 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
     elif watched.vault is None:
         return answer
     return msgspec.json.encode(body)
+
+
+async def guard_stream(call: Call, stream: bytes) -> None:
+    """Let services see all that a stream says; raises PolicyError where one finds anything: it cannot be masked any more."""
+    watched = call.watched
+    assert watched is not None  # noqa: S101 - the caller's promise
+    said: dict[tuple[Channel, int, int], list[str]] = {}
+    for frame in split(stream):
+        for slot in call.route.dialect.texts(frame):
+            said.setdefault((slot.channel, slot.choice, slot.index), []).append(slot.text)
+    body = {str(key): "".join(texts) for key, texts in said.items()}
+    phases = (CALLS if channel is Channel.TOOL_ARGUMENTS else OUTPUT for channel, _, _ in said)
+    slots = [Slot(body, key, body[key], phase) for key, phase in zip(body, phases, strict=True)]
+    before = dict(body)
+    await _ask(watched, slots, ANSWERED)
+    if body != before:
+        _block(watched.answering()[0], "text that cannot be masked in a stream")
 
 
 def _named(call: Call) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from engine.compose import injects
 from engine.contracts import Dialect, Reply, TextGuard, Upstream
 from engine.errors import GatewayError, UpstreamError
 from engine.frames import Frames, Relay
-from engine.guard import guard_answer, refuse_unguarded
+from engine.guard import blocked, guard_answer, guard_stream, refuse_unguarded
+from engine.guarding import Blocked
 from engine.headers import answer_head
 from engine.holdback import Texts
 from engine.ledger import Ledger
@@ -52,7 +53,8 @@ class Answer:
         """Send the answer on; sets the call's status, usage and cost. Raises UpstreamError before the first byte only."""
         self._call.status = self._upstream.status
         if self._call.stream and _is_stream(self._upstream):
-            await self._stream(reply, self._relay(guards))
+            asks = self._call.watched is not None and self._call.watched.asks
+            await (self._held_stream(reply, guards) if asks else self._stream(reply, self._relay(guards)))
         elif self._call.route.media and not _is_text(self._upstream):
             refuse_unguarded(self._call, "an answer that is no text")
             await self._stream(reply, self._relay(guards) if _is_stream(self._upstream) else Binary())
@@ -76,9 +78,27 @@ class Answer:
             answer = await guard_answer(call, answer)
         reply.send(upstream.status, self._head(), answer)
 
+    async def _held_stream(self, reply: Reply, guards: tuple[TextGuard, ...]) -> None:
+        """Hold a stream until services have seen all that it says; what they find anything in is not sent."""
+        call, relay = self._call, self._relay(guards)
+        assert isinstance(relay, Texts) or not guards  # noqa: S101 - that is what guards texts
+        data = await self._upstream.read(HELD)
+        out = relay.feed(data) + relay.end() if data is not None else b""
+        self._count(_used(call, relay, None))
+        self._ledger.settle(call, call.usage)
+        if data is None:
+            refuse_unguarded(call, "so large an answer")
+        if isinstance(relay, Texts) and relay.blocked is not None:
+            raise blocked(call, relay.blocked)
+        await guard_stream(call, out)
+        reply.start(self._upstream.status, self._head() + UNBUFFERED)
+        reply.write(out)
+        reply.end()
+
     async def _stream(self, reply: Reply, relay: Relay) -> None:
         call, upstream, monotonic = self._call, self._upstream, self._monotonic
         metered = self._metered(relay)
+        texts = relay if isinstance(relay, Texts) else None
         feed = relay.feed if metered is None else metered.feed
 
         def send(out: bytes) -> bool:
@@ -92,9 +112,13 @@ class Answer:
 
         def write(data: bytes) -> bool:
             willing = send(feed(data))
+            if texts is not None and texts.blocked is not None:
+                return False
             return willing and not (metered is not None and metered.wants)
 
         async def drain() -> None:
+            if texts is not None and texts.blocked is not None:
+                raise texts.blocked
             while metered is not None and metered.wants:
                 await self._paid(metered)
                 send(metered.passed())
@@ -103,11 +127,18 @@ class Answer:
         try:
             await upstream.pump(write, drain)
             tail = relay.end() if metered is None else metered.end()
+            if texts is not None and texts.blocked is not None:
+                send(tail)
             await drain()
             if not reply.started:
                 reply.start(upstream.status, self._head() + UNBUFFERED)
             if tail:
                 reply.write(tail)
+        except Blocked as found:
+            assert texts is not None  # noqa: S101 - nothing else finds
+            if not reply.started:
+                raise blocked(call, found) from None
+            send(texts.stopped(blocked(call, found).message))
         except CutError as cut:
             assert metered is not None  # noqa: S101 - nothing else cuts
             send(metered.finish(call.route.operation, cut.said))

@@ -47,7 +47,9 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Prob
             if one.detector == REMOTE:
                 remotes.append((one, registry.remote_detector(one.said)))
             else:
-                local.append(Watched(registry.detector(one.detector, one.said), Action(one.action), one.mask_with or None))
+                local.append(
+                    Watched(registry.detector(one.detector, one.said), Action(one.action), one.mask_with or None)
+                )
         except (ValueError, LookupError) as error:
             file, _, line = policy.head.place.rpartition(":")
             field = f"{policy.head.name}.{one.field}"
