@@ -148,20 +148,26 @@ class Scanner:
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
         self._ready = [_Ready(rule) for rule in self.rules]
-        self._sieve = Sieve([rule.sieve or rule.pattern for rule in self.rules])
+        self._sieve = Sieve(self.sieves)
         self._ends = [*_ends(self._ready)]
         self.types: Sequence[str] = tuple(dict.fromkeys(rule.type for rule in self.rules))
         self.whole = False
         self.longest = max(ready.cap or ready.reach // 4 for ready in self._ready)
 
     @property
-    def beginnings(self) -> Sequence[tuple[int, str]]:
-        """Return, by the place of its rule, each pattern of what could still become a match at the end of a text."""
-        return [
-            (place, rf"(?:{ready.beginnings})\z")
-            for place, ready in enumerate(self._ready)
-            if ready.beginnings is not None
-        ]
+    def sieves(self) -> Sequence[str]:
+        """Return for each rule a pattern of what its matches contain."""
+        return [rule.sieve or rule.pattern for rule in self.rules]
+
+    @property
+    def beginnings(self) -> Sequence[str]:
+        """Return patterns of what could still become a match at the end of a text."""
+        return [rf"(?:{ready.beginnings})\z" for ready in self._ready if ready.beginnings is not None]
+
+    @property
+    def reach(self) -> int:
+        """Return how many bytes before its end a text can still become a match."""
+        return max(ready.reach for ready in self._ready)
 
     def find(self, text: str, start: int = 0) -> Sequence[Hit]:
         """Return all hits from `start` on, which do not overlap."""

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PORTS = frozenset(
     {
         "activation",
+        "arguments",
         "body",
         "call",
         "claims",
@@ -31,6 +32,7 @@ PORTS = frozenset(
         "holdback",
         "limit",
         "outbound",
+        "panel",
         "places",
         "policy",
         "prompts",
@@ -40,6 +42,8 @@ PORTS = frozenset(
         "syntax",
         "tallies",
         "variables",
+        "vault",
+        "windowed",
         "windows",
     }
 )
