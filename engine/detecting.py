@@ -37,13 +37,17 @@ class Detector(Protocol):
 
     def __init__(self, said: Any) -> None: ...
 
-    def find(self, text: str) -> Sequence[Hit]:
-        """Return all hits by where they start; they may overlap. Never raises, whatever the text; linear in its length."""
+    def find(self, text: str, start: int = 0) -> Sequence[Hit]:
+        """Return all hits by where they start, from `start` on; they may overlap. Never raises, whatever the text; linear in its length.
 
-    def pending(self, text: str) -> int:
-        """Return the first place from which on the end of a text could become a hit, or a longer one, were there more of it.
+        What stands before `start` is only what stands before: the last `engine.scanning.AROUND` characters of it at most.
+        """
 
-        The text's length where that cannot be. What lies before is settled: no text behind changes what is found in it.
+    def pending(self, text: str, start: int = 0) -> int:
+        """Return the first place, from `start` on, from which on the end of a text could become a hit, or a longer one, were there more.
+
+        The text's length where that cannot be. What lies before is settled: no text behind changes what is found in it, no hit
+        that starts before ends behind, and `find` from there on finds what it would have found from `start` on.
         """
 
 

@@ -358,12 +358,13 @@ def _unasked(watched: Watched, one: Guard, why: str) -> None:
 
 
 def _block(one: Guard, what: str) -> NoReturn:
+    raise _blocking(one, what)
+
+
+def _blocking(one: Guard, what: str) -> PolicyError:
     said = f": {one.watch.message}" if one.watch.message else ""
-    raise PolicyError(
-        one.watch.status,
-        "content_policy_violation",
-        f"guardrail `{one.name}` found `{what}`, which must not pass{said}",
-    )
+    message = f"guardrail `{one.name}` found `{what}`, which must not pass{said}"
+    return PolicyError(one.watch.status, "content_policy_violation", message)
 
 
 def _refuse(one: Guard, why: str, status: int = 400) -> NoReturn:
