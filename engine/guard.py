@@ -17,11 +17,10 @@ from engine.aside import aside
 from engine.call import Call
 from engine.contracts import Channel, TextGuard, TextSlot
 from engine.decision import Decision, Outcome
-from engine.detecting import DetectorError, Finding, Question
+from engine.detecting import Blocked, DetectorError, Finding, Hit, Question
 from engine.errors import PolicyError, invalid_request
 from engine.expr.program import ERRORS
 from engine.frames import split
-from engine.guarding import Blocked
 from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slot, Slots, Tokens, encoded, within
 from engine.vault import Vault
 
@@ -334,9 +333,20 @@ def _found(watched: Watched, one: Guard, action: str, slot: Slot, finding: Findi
     if finding.refused or (action == "block" and finding.replacement is None):
         _block(one, finding.refused or finding.hits[0].type)
     text = slot.holder[slot.key]
-    masked = finding.replacement if finding.replacement is not None else one.redaction.masked(text, finding.hits)
+    masked = finding.replacement if finding.replacement is not None else _masked(text, finding.hits)
     watched.found[one.name] = None
     slot.put(masked)
+
+
+def _masked(text: str, hits: Sequence[Hit]) -> str:
+    """Put what a service found out of sight; of hits that overlap the first names the mask."""
+    pieces: list[str] = []
+    left = 0
+    for hit in sorted(hits):
+        if hit.start >= left:
+            pieces += (text[left : hit.start], f"<{hit.type}>")
+        left = max(left, hit.end)
+    return "".join((*pieces, text[left:]))
 
 
 def _told(watched: Watched, one: Guard, types: Mapping[str, None]) -> None:

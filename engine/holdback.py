@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Dialect, Frame, TextGuard, TextSlot
+from engine.detecting import Blocked
 from engine.errors import GatewayError
 from engine.frames import Frames, split
-from engine.guarding import Blocked
 
 FILTERED = "content_filter"
 """What OpenAI calls an answer that was cut for what it says; each dialect has a word of its own."""

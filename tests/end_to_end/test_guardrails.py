@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 
 import pytest
 import yaml
 
+from tests.end_to_end.wires import threaded
 from tests.running import MASTER, Gateway
 
 MAIL, CARD = "ada.lovelace@example.com", "4111 1111 1111 1111"
@@ -33,10 +36,17 @@ CARDS = guardrail("cards", "input", detect=[{"pii": ["CREDIT_CARD"]}], optional=
 
 
 @pytest.fixture
+def upstream():
+    with threaded() as server:
+        yield server
+
+
+@pytest.fixture
 def guarded(gateway, tmp_path):
     def start(*policies: object, config: str = CONFIG) -> Gateway:
         (tmp_path / "policies").mkdir()
-        (tmp_path / "policies" / "p.yaml").write_text(yaml.safe_dump_all(policies))
+        if policies:
+            (tmp_path / "policies" / "p.yaml").write_text(yaml.safe_dump_all(policies))
         running = gateway(config, "--policies", str(tmp_path / "policies"))
         assert running.process.poll() is None, running.log
         return running
@@ -225,5 +235,63 @@ def test_what_is_wrong_with_a_guardrail_keeps_a_gateway_from_starting(gateway, t
     )
     running = gateway(CONFIG, "--policies", str(tmp_path / "policies"))
     assert running.stop() == 2
-    assert "p.yaml:1" in running.log
-    assert "g.detect[0].pattern" in running.log
+    assert "p.yaml:3: error: g.detect[0].pattern" in running.log
+    assert "RE2 has no look-around" in running.log
+
+
+def answering(body: object, delay: float = 0.0):
+    """Let a service answer so."""
+
+    async def handler(exchange) -> None:
+        await asyncio.sleep(delay)
+        await exchange.json(body)
+
+    return handler
+
+
+SERVICE = {"type": "generic", "api_base": "http://127.0.0.1:1", "api_key": "k"}
+
+
+def asking(upstream, *phases: str, **more: object) -> dict[str, object]:
+    return guardrail(
+        "service", *phases, detect=[{"remote": {**SERVICE, "api_base": upstream.base}}], timeout="300ms", **more
+    )
+
+
+@pytest.mark.parametrize("phase", ["input", "output"])
+def test_a_service_is_asked(guarded, upstream, phase):
+    running = guarded(asking(upstream, phase, action="mask"))
+    upstream.handler = answering({"action": "NONE"})
+    assert said(running.chat("hello")) == "hello"
+    assert streamed(running.chat("hello", stream=True)) == "hello"
+    upstream.handler = answering({"action": "BLOCKED", "blocked_reason": "not nice"})
+    for stream in (False, True):
+        blocked = running.chat("hello", stream=stream)
+        assert (blocked.status, blocked.json()["error"]["type"]) == (400, "content_policy_violation")
+        assert "not nice" in blocked.json()["error"]["message"]
+    upstream.handler = answering({"action": "GUARDRAIL_INTERVENED", "texts": ["bye"]})
+    assert said(running.chat("hello")) == "bye"
+
+
+@pytest.mark.parametrize("how", ["slow", "dead", "nonsense", "500"])
+@pytest.mark.parametrize("failure", ["Fail", "Ignore"])
+def test_a_service_that_cannot_be_asked_closes_or_opens_as_it_is_written(guarded, upstream, how, failure):
+    policy = asking(upstream, "input", failurePolicy=failure)
+    if how == "dead":
+        policy["detect"][0]["remote"]["api_base"] = "http://127.0.0.1:1"
+    running = guarded(policy)
+
+    async def broken(exchange) -> None:
+        await exchange.send(b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n")
+
+    upstream.handler = {"slow": answering({"action": "NONE"}, 5), "nonsense": answering([1, 2]), "500": broken}.get(
+        how, broken
+    )
+    began = time.monotonic()
+    answer = running.chat("hello")
+    assert time.monotonic() - began < 3.0, "ten times its deadline"
+    assert answer.status == (200 if failure == "Ignore" else 503), answer.body
+    if failure == "Fail":
+        assert answer.json()["error"]["type"] == "content_policy_violation"
+    assert "guardrail could not be asked" in running.log
+    assert "hello" not in running.log
