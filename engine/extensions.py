@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from engine.contracts import Clock, Counters, Deps, Dialect, Provider, Sink
+from engine.detecting import RemoteDetector
 from engine.policy import Policy
 from engine.storing import Store, StoreError
 
@@ -77,6 +78,11 @@ class Extensions:
                 f"store `{name}` needs the package `{error.name}`: pip install '{DISTRIBUTION}[{name}]'"
             ) from error
         return store
+
+    def remote_detector(self, name: str, settings: Mapping[str, Any], deps: Deps | None = None) -> RemoteDetector:
+        """Make what asks a service about texts; raises ValueError naming the setting that is missing or wrong."""
+        detector: RemoteDetector = _find("remotes", name)(settings, deps or self._deps)
+        return detector
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PORTS = frozenset(
     {
         "activation",
+        "asking",
         "body",
         "call",
         "claims",
@@ -33,6 +34,8 @@ PORTS = frozenset(
         "prompts",
         "rollups",
         "detecting",
+        "settings",
+        "signing",
         "slots",
         "storing",
         "tallies",
