@@ -327,8 +327,8 @@ class Registry(Protocol):
         Raises ValueError for what is wrong with it, LookupError for one that nobody has.
         """
 
-    def remote_detector(self, said: Any) -> RemoteDetector:
-        """Make what asks a service: `type` names it; raises ValueError for what is wrong with it."""
+    def remote_detector(self, name: str, settings: Mapping[str, Any], deps: Deps | None = None) -> RemoteDetector:
+        """Make what asks a service about texts; raises ValueError naming the setting that is missing or wrong."""
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

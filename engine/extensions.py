@@ -98,13 +98,10 @@ class Extensions:
             found = self._detectors[key] = _find("detectors", module)(said)
         return found
 
-    def remote_detector(self, said: Any) -> RemoteDetector:
-        """Make what asks a service: `type` names it; raises ValueError for what is wrong with it."""
-        kind = said.get("type") if isinstance(said, dict) else None
-        if not isinstance(kind, str):
-            raise ValueError("needs a `type`, such as `presidio`")  # noqa: TRY004 - of what is written, not of the program
-        made: RemoteDetector = _find("remotes", kind)(said, self._deps)
-        return made
+    def remote_detector(self, name: str, settings: Mapping[str, Any], deps: Deps | None = None) -> RemoteDetector:
+        """Make what asks a service about texts; raises ValueError naming the setting that is missing or wrong."""
+        detector: RemoteDetector = _find("remotes", name)(settings, deps or self._deps)
+        return detector
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from engine.config.problems import Mark, Problem
 from engine.contracts import Registry
@@ -45,7 +45,7 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Prob
     for one in watch.detects:
         try:
             if one.detector == REMOTE:
-                remotes.append((one, registry.remote_detector(one.said)))
+                remotes.append((one, _remote(one.said, registry)))
             else:
                 local.append(
                     Watched(registry.detector(one.detector, one.said), Action(one.action), one.mask_with or None)
@@ -56,3 +56,10 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Prob
             problems.append(Problem("error", Mark(file, int(line), 1), field, str(error.args[0])))
     looking = tuple((one.detector, str(one.action)) for one in local)
     return Guard(policy, watch, Redaction(local), looking, tuple(remotes))
+
+
+def _remote(said: Any, registry: Registry) -> RemoteDetector:
+    kind = said.get("type") if isinstance(said, dict) else None
+    if not isinstance(kind, str):
+        raise ValueError("needs a `type`, such as `presidio`")  # noqa: TRY004 - of what is written, not of the program
+    return registry.remote_detector(kind, {name: value for name, value in said.items() if name != "type"})

@@ -11,6 +11,7 @@ from engine.call import Call
 from engine.contracts import (
     Clock,
     Counters,
+    Deps,
     Dialect,
     Endpoint,
     HttpRequest,
@@ -88,9 +89,9 @@ class StagedRegistry:
         """Make a detector."""
         return self._real.detector(name, said)
 
-    def remote_detector(self, said: Any) -> RemoteDetector:
-        """Make what asks a service."""
-        return self._real.remote_detector(said)
+    def remote_detector(self, name: str, settings: Mapping[str, Any], deps: Deps | None = None) -> RemoteDetector:
+        """Make what asks a service about texts; in a trial it reaches nobody."""
+        return self._real.remote_detector(name, settings, deps)
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""
