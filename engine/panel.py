@@ -12,7 +12,6 @@ from typing import NamedTuple
 from engine.detecting import Detector, Hit
 from engine.scanning import AROUND, Scanner, Sieve, character, offset
 
-
 Late = dict[int, int]
 """By the places of detectors that lag behind: from which character on they have yet to say what is there."""
 
