@@ -182,6 +182,10 @@ def _chosen(call: Call) -> list[Guard]:
     unknown = said.keys() - known.keys()
     if unknown:
         raise invalid_request(f"there is no guardrail `{min(unknown)}` here; leave it out", NAMED)
+    asked = call.caller.guardrails - known.keys() if call.caller is not None else None
+    if asked:
+        message = f"there is no guardrail `{min(asked)}` here, which this key asks for; ask an administrator"
+        raise PolicyError(403, "policy_denied", message)
     if decision is None or not decision.plan.governed.watching:
         return []
     return [known[name] for name in decision.plan.governed.watching if _at_work(known[name], call, said)]

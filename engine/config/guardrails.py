@@ -41,6 +41,8 @@ class NotOursError(ValueError):
 def document(entry: Said) -> dict[str, Any]:
     """Write one entry as a policy document; raises NotOursError, or ValueError naming what is wrong."""
     params: Said = entry.get("litellm_params") or {}
+    if not isinstance(params, Mapping):
+        raise ValueError("`litellm_params` must be a mapping, with `guardrail` in it")  # noqa: TRY004 - of what is written
     kind = str(params.get("guardrail") or "")
     phases = _phases(params.get("mode"))
     made: dict[str, Any] = {

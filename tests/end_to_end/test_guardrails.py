@@ -21,7 +21,6 @@ general_settings: {{master_key: {MASTER}}}
 litellm_settings:
   virtual_keys:
   - {{api_key: {KEY}, key_alias: guarded, max_budget: 1000}}
-  - {{api_key: {OTHER}, key_alias: named, guardrails: [cards]}}
 """
 
 
@@ -116,7 +115,7 @@ def test_an_answer_that_must_not_pass_ends_its_stream_cleanly(guarded):
 
 
 def test_a_guardrail_that_is_optional_looks_where_it_is_named(guarded):
-    running = guarded(CARDS)
+    running = guarded(CARDS, config=CONFIG + f"  - {{api_key: {OTHER}, key_alias: named, guardrails: [cards]}}\n")
     assert running.chat(f"charge {CARD}").status == 200
     assert running.chat(f"charge {CARD}", guardrails=["cards"]).status == 400
     assert running.chat(f"charge {CARD}", guardrails=[{"cards": {"extra_body": {}}}]).status == 400
@@ -126,6 +125,14 @@ def test_a_guardrail_that_is_optional_looks_where_it_is_named(guarded):
     unknown = running.chat("hello", guardrails=["nobody"])
     assert unknown.status == 400
     assert "there is no guardrail `nobody` here" in unknown.json()["error"]["message"]
+
+
+def test_a_key_that_asks_for_a_guardrail_that_nobody_has_is_refused(guarded):
+    running = guarded(MASKS)
+    made = running.post("/key/generate", {"guardrails": ["nobody"]})
+    answer = running.chat("hello", key=made.json()["key"])
+    assert (answer.status, answer.json()["error"]["type"]) == (403, "policy_denied")
+    assert "there is no guardrail `nobody` here, which this key asks for" in answer.json()["error"]["message"]
 
 
 def test_what_was_masked_is_put_back_into_the_answer(guarded):
