@@ -103,6 +103,21 @@ async def test_an_answer_of_the_most_bytes_is_read_and_one_more_is_not(upstream)
     await pool.close()
 
 
+async def test_an_exchange_that_ended_badly_frees_its_connection(upstream):
+    pool = Pool({}, per_origin=1)
+    service = Service("s", pool, address(f"http://127.0.0.1:{upstream.port}"), str, {})
+    refused = b"HTTP/1.1 500 Status\r\ncontent-length: 99999\r\n\r\nbegun"
+    endless = b"HTTP/1.1 200 OK\r\ncontent-length: 9999999\r\n\r\n" + b" " * (LARGEST + 1)
+    for answer in (refused, endless) * 3:
+        upstream.handler = lambda exchange, answer=answer: exchange.send(answer)
+        with pytest.raises(DetectorError, match="`s` answered"):
+            await asyncio.wait_for(service.ask({}), 5)
+    upstream.handler = lambda exchange: exchange.json("fine")
+    assert await asyncio.wait_for(service.ask({}), 5) == "fine"
+    assert pool.connections == 1
+    await pool.close()
+
+
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://[fe80::1]/"])
 async def test_addresses_of_the_link_are_not_reached(url):
     pool = Pool({})

@@ -138,10 +138,11 @@ async def test_a_verdict_that_is_none_is_an_error(deps, wrong):
     assert "an answer" not in str(error.value)
 
 
-async def test_a_criterion_of_the_judges_own_is_an_error(deps):
-    found = [{"criterion_name": name, "score": 100} for name in ("on topic", "polite", "funny")]
-    with pytest.raises(DetectorError, match="not every criterion has one score"):
-        await judged(deps, completion(json.dumps({"verdicts": found})))
+async def test_a_criterion_of_the_judges_own_or_one_twice_is_an_error(deps):
+    for more in ("funny", "polite"):
+        found = [{"criterion_name": name, "score": 100} for name in ("on topic", "polite", more)]
+        with pytest.raises(DetectorError, match="not every criterion has one score"):
+            await judged(deps, completion(json.dumps({"verdicts": found})))
 
 
 async def test_a_call_that_fails_is_an_error_that_quotes_nothing(deps):
