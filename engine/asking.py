@@ -139,6 +139,13 @@ async def together(ask: Callable[[list[str]], Awaitable[Sequence[Finding]]], tex
     return found
 
 
+def pieces(text: str, most: int, overlap: int) -> list[str]:
+    """Cut a text into pieces that a service takes; each begins with the end of the one before, so that no seam hides anything."""
+    if len(text) <= most:
+        return [text]
+    return [text[start : start + most] for start in range(0, len(text) - overlap, most - overlap)]
+
+
 def answered(question: Question) -> bool:
     """Tell whether the texts are a model's own, not what it is told."""
     return question.phase in {"output", "toolCalls"}

@@ -7,7 +7,6 @@ to the service's own address or the environment's only: no other server is shown
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -72,7 +71,7 @@ class Settings:
         """Return yes or no."""
         value = self._take(name)
         if value is not None and not isinstance(value, bool):
-            raise ValueError(f"{name}: write true or false, not {_kind(value)}")
+            raise _wrong(name, "true or false", value)
         return default if value is None else value
 
     def number(self, name: str, default: float, most: float) -> float:
@@ -93,8 +92,10 @@ class Settings:
         value = self._take(name)
         if value is None:
             return {}
-        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-            raise ValueError(f"{name}: write names with a value each, not {_kind(value)}")
+        if not isinstance(value, Mapping):
+            raise _wrong(name, "names with a value each", value)
+        if not all(isinstance(key, str) for key in value):
+            raise ValueError(f"{name}: every name must be a text")
         return dict(value)
 
     def names(self, name: str, default: Sequence[str] = ()) -> list[str]:
@@ -103,7 +104,7 @@ class Settings:
         if value is None:
             return list(default)
         if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one for one in value):
-            raise ValueError(f"{name}: write a list of texts, not {_kind(value)}")
+            raise _wrong(name, "a list of texts", value)
         return list(value)
 
     def anything(self, name: str) -> Any:
@@ -122,15 +123,15 @@ class Settings:
 def _text(name: str, value: Any) -> str:
     # A number is what YAML makes of `guardrailVersion: 1`; it is as good as its text.
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise ValueError(f"{name}: write a text, not {_kind(value)}")
+        raise _wrong(name, "a text", value)
     return str(value)
 
 
 def number(name: str, value: Any, most: float) -> float:
     """Return a number from 0 to `most`; raises ValueError that begins with the name."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name}: write a number, not {_kind(value)}")
-    if not 0 <= value <= most:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(name, "a number", value)
+    if not 0 <= value <= most:  # nor is that so of what is no number
         raise ValueError(f"{name}: write a number from 0 to {most:g}")
     return value
 
@@ -144,6 +145,10 @@ def _address(name: str, url: str, link_local: bool = False) -> Address:
 
 def _or(variables: Sequence[str]) -> str:
     return f", or {' or '.join(variables)} in the environment" if variables else ""
+
+
+def _wrong(name: str, wanted: str, value: Any) -> ValueError:
+    return ValueError(f"{name}: write {wanted}, not {_kind(value)}")
 
 
 def _kind(value: Any) -> str:

@@ -37,6 +37,11 @@ def test_cases_of_the_published_suite():
         signature(SUITE, Request("POST", HOST, "/"))
         == "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"
     )
+    # The suite's `get-utf8`: what is in a path is encoded once more than it came.
+    assert (
+        signature(SUITE, Request("GET", HOST, "/\u1234"))
+        == "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85"
+    )
 
 
 def test_everything_that_is_signed_counts():

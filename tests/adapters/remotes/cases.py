@@ -20,10 +20,28 @@ class Case(NamedTuple):
         return {self.address: url, **self.settings}
 
 
+AWS = {
+    "guardrailIdentifier": "ff6ujrregl1q",
+    "guardrailVersion": "DRAFT",
+    "aws_region_name": "us-east-1",
+    "aws_access_key_id": "AKIDEXAMPLE",
+    "aws_secret_access_key": KEY,
+}
+ARMOR = {"template_id": "strict", "project_id": "acme", "access_token": KEY}
 _MODERATED = {"flagged": False, "categories": {"hate": False}, "category_scores": {"hate": 0.1}}
+_MILD = [{"category": name, "severity": 0} for name in ("Hate", "Sexual", "SelfHarm", "Violence")]
+_NO_ATTACK = {"attackDetected": False}
+_SANITIZED = {"filterMatchState": "NO_MATCH_FOUND", "invocationResult": "SUCCESS", "filterResults": {}}
 
 CASES = {
+    "azure_content_safety": Case("api_base", {"blocklistsMatch": [], "categoriesAnalysis": _MILD}, {"api_key": KEY}),
+    "azure_prompt_shield": Case(
+        "api_base", {"userPromptAnalysis": _NO_ATTACK, "documentsAnalysis": [_NO_ATTACK]}, {"api_key": KEY}
+    ),
+    "bedrock": Case("aws_bedrock_runtime_endpoint", {"action": "NONE", "outputs": [], "assessments": []}, AWS),
     "generic": Case("api_base", {"action": "NONE"}, {"api_key": KEY}),
+    "lakera": Case("api_base", {"flagged": False, "breakdown": [], "payload": []}, {"api_key": KEY}),
+    "model_armor": Case("api_endpoint", {"sanitizationResult": _SANITIZED}, ARMOR),
     "openai_moderation": Case("api_base", {"results": [_MODERATED, _MODERATED]}, {"api_key": KEY}),
     "presidio": Case("presidio_analyzer_api_base", []),
 }
