@@ -157,6 +157,11 @@ def rules() -> Iterator[Rule]:
         for pattern in family.patterns:
             group = 1 if "(AKC" in pattern or "(AP[" in pattern else 0
             yield Rule(name, pattern, random_enough(family.entropy) if family.entropy else None, group)
+    yield from _signed_and_private()
+    yield from _passwords()
+
+
+def _signed_and_private() -> Iterator[Rule]:
     yield Rule(
         "PRIVATE_KEY",
         r"-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\s\\:,.()<>@_-]*-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=\s\\:,]*)",
@@ -169,6 +174,9 @@ def rules() -> Iterator[Rule]:
         longest=TOKEN,
         sieve=r"\bey[A-Za-z0-9_-]{12}",
     )
+
+
+def _passwords() -> Iterator[Rule]:
     yield Rule(
         "BASIC_AUTH_URL", r"(?i)\b[a-z][a-z0-9+.-]{1,30}://[^\s:/?#@\"'<>\[\]]{0,100}:([^\s/?#@\"'<>]{3,200})@[a-z0-9\[]", _userinfo, group=1, sieve="://",
     )  # fmt: skip
