@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from engine.decision import Decision
     from engine.errors import GatewayError
     from engine.form import Form
-    from engine.guard import Watched
     from engine.policy import Policy
     from engine.posting import Row
     from engine.snapshot import Deployment, ModelGroup, Snapshot
+    from engine.watched import Watched
 
 
 class Headers(dict[str, str]):

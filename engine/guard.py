@@ -6,107 +6,30 @@ at, as tokens instead of texts, it does not let pass either, unless its policy s
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import structlog
 
 from engine.aside import aside
 from engine.call import Call
-from engine.contracts import Channel, TextGuard, TextSlot
-from engine.decision import Decision, Outcome
-from engine.detecting import Blocked, DetectorError, Finding, Hit, Question
+from engine.consulting import consult
+from engine.contracts import Channel
+from engine.decision import Outcome
+from engine.detecting import Blocked
 from engine.errors import PolicyError, invalid_request
 from engine.expr.program import ERRORS
 from engine.frames import split
-from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slot, Slots, Tokens, encoded, within
-from engine.vault import Vault
+from engine.slots import CALLS, INPUT, OUTPUT, Repeats, Slot, Slots, Tokens, encoded, within
+from engine.watched import ANSWERED, ASKED, Phased, Watched, block, blocking, refuse
 
 if TYPE_CHECKING:
     from engine.watching import Guard
 
-log = structlog.get_logger("interlock")
-
-ASKED = frozenset({INPUT, CALLS, RESULTS})
-ANSWERED = frozenset({OUTPUT, CALLS})
 LONG = 32 * 1024
 """Characters of texts that are looked through on the loop; more are, in the thread for what may take long."""
 NAMED = "guardrails"
 """The member of a request that names guardrails; it is ours, and no provider's."""
-
-
-class Watched:
-    """The guardrails that are at work for one call, and what they have masked of its request."""
-
-    __slots__ = ("decision", "found", "guards", "id", "model", "said", "vault")
-
-    def __init__(self, call: Call | None, guards: Sequence[Guard], said: Mapping[str, Any]) -> None:
-        self.guards, self.said = tuple(guards), said
-        self.decision = call.decision if call is not None else None
-        self.id, self.model = (call.id, call.model) if call is not None else ("", "")
-        self.vault = Vault() if any(guard.watch.restore for guard in guards) else None
-        self.found: dict[str, None] = {}
-
-    @property
-    def applied(self) -> tuple[str, ...]:
-        """The names of the guardrails."""
-        return tuple(guard.name for guard in self.guards)
-
-    def streaming(self) -> tuple[TextGuard, ...]:
-        """Return what watches a stream, in order; what was masked of the request is put back at last."""
-        guards = [Phased(one) for one in self.answering()]
-        return (*guards, self.vault.guard()) if self.vault is not None else tuple(guards)
-
-    @property
-    def asks(self) -> bool:
-        """Whether a service is to see what is answered."""
-        return any(one.remotes for one in self.answering())
-
-    def answering(self) -> tuple[Guard, ...]:
-        """Return those that look at answers."""
-        return tuple(guard for guard in self.guards if guard.watch.phases & ANSWERED)
-
-
-class Phased:
-    """One guardrail over one stream: it looks at the texts of its phases, and lets the others pass."""
-
-    __slots__ = ("_inner", "_phases", "blocked", "guard")
-
-    def __init__(self, guard: Guard) -> None:
-        self.guard = guard
-        self._inner = guard.redaction.guard()
-        self._phases = guard.watch.phases
-        self.blocked: Blocked | None = None
-
-    def feed(self, slot: TextSlot) -> str:
-        """Take the next piece of a text; raises Blocked."""
-        if not self._looks(slot.channel):
-            return slot.text
-        try:
-            return self._inner.feed(slot)
-        except Blocked as found:
-            self.blocked = found
-            raise
-
-    def flush(self, channel: Channel, choice: int, index: int) -> str:
-        """Return what is still held; raises Blocked."""
-        if not self._looks(channel):
-            return ""
-        try:
-            return self._inner.flush(channel, choice, index)
-        except Blocked as found:
-            self.blocked = found
-            raise
-
-    @property
-    def found(self) -> tuple[str, ...]:
-        """The types of what was found."""
-        return tuple(dict.fromkeys(kind for _, kind, _ in self._inner.noted))
-
-    def _looks(self, channel: Channel) -> bool:
-        return (CALLS if channel is Channel.TOOL_ARGUMENTS else OUTPUT) in self._phases
 
 
 async def guard(call: Call) -> None:
@@ -121,7 +44,7 @@ async def guard(call: Call) -> None:
         _look(watched, slots, ASKED)
     else:
         await aside(_look, watched, slots, ASKED)
-    await _ask(watched, slots, ASKED)
+    await consult(watched, slots, ASKED)
     if watched.found:
         call.members = {**call.members, **{name: encoded(value) for name, value in values.items()}}
     call.guards = watched.streaming()
@@ -136,11 +59,11 @@ async def guard_passed(call: Call) -> None:
     refuse_unguarded(call, "an answer that goes on as it comes")
     asking = [one for one in chosen if one.watch.phases & ASKED and not one.policy.head.ignore_errors]
     if not call.legible and asking:
-        _refuse(asking[0], "the body is not a JSON object, and cannot be looked through")
+        refuse(asking[0], "the body is not a JSON object, and cannot be looked through")
     values = {name: msgspec.json.decode(raw) for name, raw in call.members.items()}
     slots = list(within(values, INPUT))
     await aside(_look, watched, slots, ASKED)
-    await _ask(watched, slots, ASKED)
+    await consult(watched, slots, ASKED)
     if watched.found:
         call.members = {name: encoded(value) for name, value in values.items()}
 
@@ -153,7 +76,7 @@ async def apply(one: Guard, text: str) -> str:
         if phase in one.watch.phases:
             slots = [Slot(body, "text", text, phase)]
             _look(watched, slots, phases)
-            await _ask(watched, slots, phases)
+            await consult(watched, slots, phases)
             break
     return body["text"]
 
@@ -163,8 +86,8 @@ def blocked(call: Call, found: Blocked) -> PolicyError:
     assert call.watched is not None  # noqa: S101 - its guardrails have found it
     for one in call.guards:
         if isinstance(one, Phased) and one.blocked is found:
-            _told(call.watched, one.guard, {found.type: None})
-            return _blocking(one.guard, found.type)
+            call.watched.told(one.guard, {found.type: None})
+            return blocking(one.guard, found.type)
     return PolicyError(400, "content_policy_violation", f"`{found.type}` was found, which must not pass")
 
 
@@ -172,7 +95,7 @@ def refuse_unguarded(call: Call, what: str) -> None:
     """Refuse what no guardrail can look at, where one is to; raises PolicyError unless its policy ignores that."""
     for one in _chosen(call):
         if one.watch.phases & ANSWERED and not one.policy.head.ignore_errors:
-            _refuse(one, f"{what} cannot be looked through")
+            refuse(one, f"{what} cannot be looked through")
 
 
 def _chosen(call: Call) -> list[Guard]:
@@ -200,7 +123,7 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
         body = msgspec.json.decode(answer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         if watched.answering():
-            _refuse(watched.answering()[0], "the answer is not JSON, and cannot be looked through")
+            refuse(watched.answering()[0], "the answer is not JSON, and cannot be looked through")
         return answer
     dialect = call.route.dialect
     try:
@@ -212,7 +135,7 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
         _look(watched, slots, ANSWERED)
     else:
         await aside(_look, watched, slots, ANSWERED)
-    await _ask(watched, slots, ANSWERED)
+    await consult(watched, slots, ANSWERED)
     texts = [slot.holder[slot.key] for slot in slots]
     changed = texts != before
     if watched.vault is not None:
@@ -237,9 +160,9 @@ async def guard_stream(call: Call, stream: bytes) -> None:
     phases = (CALLS if channel is Channel.TOOL_ARGUMENTS else OUTPUT for channel, _, _ in said)
     slots = [Slot(body, key, body[key], phase) for key, phase in zip(body, phases, strict=True)]
     before = dict(body)
-    await _ask(watched, slots, ANSWERED)
+    await consult(watched, slots, ANSWERED)
     if body != before:
-        _block(watched.answering()[0], "text that cannot be masked in a stream")
+        block(watched.answering()[0], "text that cannot be masked in a stream")
 
 
 def _named(call: Call) -> dict[str, Any]:
@@ -284,7 +207,7 @@ def _asked(call: Call, watched: Watched, places: Slots) -> tuple[dict[str, Any],
     except Tokens as member:
         closed = [one for one in watched.guards if one.watch.phases & ASKED and not one.policy.head.ignore_errors]
         if closed:
-            _refuse(closed[0], f"`{member}` holds tokens, in which nobody can look: send text")
+            refuse(closed[0], f"`{member}` holds tokens, in which nobody can look: send text")
         return {}, []
 
 
@@ -298,88 +221,9 @@ def _look(watched: Watched, slots: Sequence[Slot], phases: frozenset[str]) -> No
                 continue
             found = one.redaction.whole(slot.holder[slot.key], vault, arguments=slot.phase == CALLS)
             if found.hits:
-                _told(watched, one, {hit.type: None for hit in found.hits})
+                watched.told(one, {hit.type: None for hit in found.hits})
             if found.blocked is not None:
-                _block(one, found.blocked.type)
+                block(one, found.blocked.type)
             if found.text != slot.holder[slot.key]:
                 watched.found[one.name] = None
                 slot.put(found.text)
-
-
-async def _ask(watched: Watched, slots: Sequence[Slot], phases: frozenset[str]) -> None:
-    """Ask the services, each within its deadline; raises PolicyError."""
-    for one in watched.guards:
-        mine = [slot for slot in slots if slot.phase in one.watch.phases & phases]
-        for detect, remote in one.remotes if mine else ():
-            texts = [slot.holder[slot.key] for slot in mine]
-            question = Question(
-                "input" if phases is ASKED else "output", texts, watched.model, (), watched.said.get(one.name, {})
-            )
-            try:
-                findings = await asyncio.wait_for(remote.ask(question), one.watch.timeout)
-            except TimeoutError:
-                _unasked(watched, one, f"`{detect.name}` did not answer within {one.watch.timeout:g} seconds")
-                continue
-            except DetectorError as error:
-                _unasked(watched, one, f"`{detect.name}`: {error}")
-                continue
-            for slot, finding in zip(mine, findings, strict=True):
-                _found(watched, one, detect.action, slot, finding)
-
-
-def _found(watched: Watched, one: Guard, action: str, slot: Slot, finding: Finding) -> None:
-    """Do about a service's finding what the guardrail says."""
-    if not (finding.hits or finding.refused or finding.replacement is not None):
-        return
-    _told(watched, one, {hit.type: None for hit in finding.hits} or {finding.refused or "replaced": None})
-    if action == "log":
-        return
-    if finding.refused or (action == "block" and finding.replacement is None):
-        _block(one, finding.refused or finding.hits[0].type)
-    text = slot.holder[slot.key]
-    masked = finding.replacement if finding.replacement is not None else _masked(text, finding.hits)
-    watched.found[one.name] = None
-    slot.put(masked)
-
-
-def _masked(text: str, hits: Sequence[Hit]) -> str:
-    """Put what a service found out of sight; of hits that overlap the first names the mask."""
-    pieces: list[str] = []
-    left = 0
-    for hit in sorted(hits):
-        if hit.start >= left:
-            pieces += (text[left : hit.start], f"<{hit.type}>")
-        left = max(left, hit.end)
-    return "".join((*pieces, text[left:]))
-
-
-def _told(watched: Watched, one: Guard, types: Mapping[str, None]) -> None:
-    """Put on record what was found, by its type and never by its text."""
-    decision: Decision | None = watched.decision
-    if decision is not None:
-        decision.outcomes.append(Outcome(one.name, "match", ", ".join(types)))
-        if one.name not in decision.determining:
-            decision.determining = [*decision.determining, one.name]
-
-
-def _unasked(watched: Watched, one: Guard, why: str) -> None:
-    """Act on a service that could not be asked; raises PolicyError unless the policy ignores that."""
-    if watched.decision is not None:
-        watched.decision.outcomes.append(Outcome(one.name, "error", why))
-    log.warning("guardrail could not be asked", guardrail=one.name, reason=why, call=watched.id)
-    if not one.policy.head.ignore_errors:
-        _refuse(one, "it could not be asked, and does not let pass what it has not seen", 503)
-
-
-def _block(one: Guard, what: str) -> NoReturn:
-    raise _blocking(one, what)
-
-
-def _blocking(one: Guard, what: str) -> PolicyError:
-    said = f": {one.watch.message}" if one.watch.message else ""
-    message = f"guardrail `{one.name}` found `{what}`, which must not pass{said}"
-    return PolicyError(one.watch.status, "content_policy_violation", message)
-
-
-def _refuse(one: Guard, why: str, status: int = 400) -> NoReturn:
-    raise PolicyError(status, "content_policy_violation", f"guardrail `{one.name}`: {why}")

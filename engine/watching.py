@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from engine.config.problems import Mark, Problem
@@ -13,6 +13,7 @@ from engine.guarding import Watch as Watched
 from engine.policy import Detect, Policy, Watch
 
 REMOTE = "remote"
+REFERENCE = "os.environ/"
 
 
 class Guard(NamedTuple):
@@ -62,4 +63,17 @@ def _remote(said: Any, registry: Registry) -> RemoteDetector:
     kind = said.get("type") if isinstance(said, dict) else None
     if not isinstance(kind, str):
         raise ValueError("needs a `type`, such as `presidio`")  # noqa: TRY004 - of what is written, not of the program
-    return registry.remote_detector(kind, {name: value for name, value in said.items() if name != "type"})
+    settings = {name: _resolved(value, registry.environ) for name, value in said.items() if name != "type"}
+    return registry.remote_detector(kind, settings)
+
+
+def _resolved(value: Any, environ: Mapping[str, str]) -> Any:
+    """Replace references to the environment; raises ValueError for a variable that is not set."""
+    if isinstance(value, dict):
+        return {name: _resolved(inner, environ) for name, inner in value.items()}
+    if not isinstance(value, str) or not value.startswith(REFERENCE):
+        return value
+    name = value.removeprefix(REFERENCE)
+    if name not in environ:
+        raise ValueError(f"environment variable `{name}` is not set")
+    return environ[name]
