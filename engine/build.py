@@ -7,6 +7,7 @@ defaults encoded. Problems are collected, never raised one by one.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,6 +17,7 @@ from engine import quotas
 from engine.amounts import LENGTHS, number
 from engine.call import Caller
 from engine.callers import compiling
+from engine.claims import Counter
 from engine.config.builtin import built_in
 from engine.config.problems import Mark, Problem, nearest
 from engine.config.specs import ConfigSpec, DeploymentSpec, GroupAlias, LitellmParams
@@ -24,6 +26,7 @@ from engine.contracts import Registry, Target, Timeouts
 from engine.declared import Declared, declaring
 from engine.governing import PolicySet
 from engine.headers import deployment_head
+from engine.limiting import made
 from engine.passages import Passages, Passing, own
 from engine.policy import Passage
 from engine.pricing import Price, Prices, agrees, custom
@@ -69,12 +72,23 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     builder.check_targets(snapshot)
     declared = Declared(builder.spec)
     yield from declaring(declared, builder.spec, builder.problems)
+    builder.problems += quotas.uncountable(builder.spec, _limits(builder.spec, groups, policies or PolicySet()))
     callers = []
     for caller in compiling(declared, builder.registry.kind, builder.problems):
         if caller is not None:
             callers.append(caller)
+            own = (one for each in caller.allowances for one in (*each.every, *chain(*each.by_model.values())))
+            builder.problems += quotas.uncountable(builder.spec, own)
         yield
     return Built(snapshot, tuple(callers), tuple(builder.problems), declared)
+
+
+def _limits(spec: ConfigSpec, groups: list[ModelGroup], policies: PolicySet) -> Iterator[Counter]:
+    """Name the limits that are no caller's."""
+    yield from quotas.everywhere(spec)
+    yield from chain(*quotas.models(spec).values(), *quotas.tags(spec).values())
+    yield from (counter for group in groups for deployment in group.deployments for counter in deployment.counters)
+    yield from (made(policy, limit, ()) for policy in policies.policies for limit in policy.limits())
 
 
 class Builder:

@@ -218,6 +218,10 @@ def spread(claims: Sequence[Claim], amounts: Mapping[bytes, int]) -> tuple[list[
 class Counters(Protocol):
     """Where counters live: one atomic step over any number of them. Every operation may be repeated."""
 
+    @property
+    def reason(self) -> str:
+        """Why counters cannot be asked at the moment; empty while they can."""
+
     def restore(self, amounts: Iterable[tuple[bytes, int, int]]) -> None:
         """Take up what counters had before: (counter id, Unix nanoseconds at which it stops counting, amount) each."""
 

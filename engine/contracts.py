@@ -15,6 +15,7 @@ from engine.call import Call, Usage
 from engine.claims import Claim, Count, Counter, Counters, CountersError, Hold, HoldId, Overrun, Past, Refused, Unit
 from engine.errors import GatewayError
 from engine.outbound import Address, Http, HttpRequest, Origin, Pieces, Timeouts, Tunnel, Upload, Upstream, address
+from engine.slots import Slots
 
 if TYPE_CHECKING:
     from engine.body import Members
@@ -150,6 +151,12 @@ class Dialect(Protocol):
     """
     asks: frozenset[str]
     """The members of a request that hold all that its prompt says."""
+    asked: Slots
+    """Where the texts of a request stand."""
+    answered: Slots
+    """Where the texts of a whole answer stand."""
+    repeated: Sequence[str]
+    """What of an answer says its texts again, by path: it goes where a text is changed."""
 
     def prompt(self, members: Members) -> list[dict[str, str]]:
         """List what a request asks, as messages of `role` and `content`, the content always text."""

@@ -39,15 +39,17 @@ from engine.pricing import Prices
 from engine.receive import Receiver
 from engine.record import Recorder
 from engine.reload import Apply, Reloader, Reloading
-from engine.settle import Settled
+from engine.settle import Settled, StartError
 from engine.sharing import Sharing
-from engine.storing import Kind
+from engine.storing import Kind, StoreError
 from engine.supervisor import Supervisor
 from engine.transport import Transport, make
 
 log = structlog.get_logger("interlock")
 
 GAP_EVERY = 0.05
+COUNTERS, COUNTERS_LOOK = 5.0, 0.01
+"""Seconds that shared counters are waited for at the start, and between two looks."""
 
 MakeReloading = Callable[[Apply, Metrics], Reloading]
 """Makes what keeps a gateway at what its files say, of what puts an outcome in force."""
@@ -85,7 +87,10 @@ class Instance:
         self.directory = Directory(None)
         self.directory.declare(settled.spec.general.master_key, built.declared, self.registry.kind)
         self.ledger = self.durable.ledger
-        self.sharing = Sharing(self.durable.store, self.directory, self.ledger, self.durable.bus)
+        try:
+            self.sharing = Sharing(self.durable.store, self.directory, self.ledger, self.durable.bus)
+        except StoreError as error:
+            raise StartError(str(error)) from error
         for kind in Kind:
             self.directory.fill(kind, self.durable.store.entities(kind))
         self.identity = Identity(self.directory, clock.time)
@@ -137,6 +142,7 @@ class Instance:
             *self.reloader.components(),
         ):
             self._supervisor.start(name, run)
+        await self._await_counters(loop)
         server = await loop.create_server(self._listener, sock=sock, backlog=1024)
         try:
             ready()
@@ -186,6 +192,12 @@ class Instance:
         application.add_routes(planned.routes())
         return application
 
+    async def _await_counters(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give counters a moment to be there before calls are taken: many would be refused without."""
+        until = loop.time() + COUNTERS
+        while self.durable.counters.reason and loop.time() < until:  # noqa: ASYNC110 - once, at the start
+            await asyncio.sleep(COUNTERS_LOOK)
+
     async def _whole_state(self) -> dict[str, Any]:
         return self.state() if self._whole is None else await self._whole.state()
 
@@ -197,7 +209,7 @@ class Instance:
         draining = self._listener is not None and self._listener.draining
         return {
             "ready": not draining and not self.durable.trouble, "db": self.durable.folder.reason or "connected",
-            "journal": self.durable.trouble or "healthy", "cache": None, "litellm_version": __version__,
+            "journal": self.durable.trouble or "healthy", "counters": self.durable.counters.reason or "connected", "cache": None, "litellm_version": __version__,
             "success_callbacks": [], "revision": self.snapshot.revision, "policies": len(self.snapshot.policies),
             "config_in_sync": self.reloader.last.good, "config_problems": len(self.reloader.last.problems),
             "draining": draining, "components_down": dict(self._supervisor.crashed),

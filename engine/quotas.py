@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from engine.allowances import Terms, allowance
-from engine.claims import Counter, Scope, Subject, Unit
+from engine.claims import Counter, Scope, Subject, Unit, too_large
+from engine.config.problems import Problem
 from engine.config.specs import BudgetShare, ConfigSpec, LitellmParams
 
 TOKENS = {"total": Unit.TOKENS, "input": Unit.INPUT_TOKENS, "output": Unit.OUTPUT_TOKENS}
@@ -53,6 +54,15 @@ def tags(spec: ConfigSpec) -> Mapping[str, tuple[Counter, ...]]:
         tag: _share(Subject(Scope.TAG, tag), share, terms(spec))
         for tag, share in spec.litellm.tag_budget_config.items()
     }
+
+
+def uncountable(spec: ConfigSpec, counters: Iterable[Counter]) -> Iterator[Problem]:
+    """Find the limits that cannot be counted where processes count together; none where each counts for itself."""
+    if spec.redis is not None:
+        for counter in counters:
+            said = too_large(counter)
+            if said:
+                yield Problem("error", None, counter.name, said)
 
 
 def _share(subject: Subject, share: BudgetShare, said: Terms) -> tuple[Counter, ...]:

@@ -155,24 +155,32 @@ class Sharing:
         self._ledger.spent.recall({one.value: one.spend for one in found})
 
     async def _read(self) -> None:
+        """Read what was told; what is told meanwhile, or cannot be read, is read the next time."""
         if self._all or len(self._stale) > MANY:
             await self._read_all()
             return
         while self._stale:
             kind, name = next(iter(self._stale))
-            entity = await asyncio.to_thread(self._store.get, kind, name)
-            # Told again meanwhile, it is read again: it is taken out before it is put in force.
-            self._stale.pop((kind, name), None)
+            del self._stale[kind, name]
+            try:
+                entity = await asyncio.to_thread(self._store.get, kind, name)
+            except StoreError:
+                self._stale[kind, name] = None
+                raise
             if entity is None:
                 self._directory.remove(kind, [name])
             else:
                 self._directory.put(entity)
 
     async def _read_all(self) -> None:
-        self._stale.clear()
-        for kind in Kind:
-            await sliced(self._directory.refilling(kind, await asyncio.to_thread(self._rows, kind)))
         self._all = False
+        self._stale.clear()
+        try:
+            for kind in Kind:
+                await sliced(self._directory.refilling(kind, await asyncio.to_thread(self._rows, kind)))
+        except StoreError:
+            self._all = True
+            raise
         log.info("entities read anew")
 
     def _rows(self, kind: Kind) -> list[Row]:

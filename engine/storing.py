@@ -13,7 +13,10 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 
 class StoreError(Exception):
-    """The store cannot be used or would not take this; the message names it and says why. Nothing was changed."""
+    """The store cannot be used or would not take this; the message names it and says why.
+
+    Nothing was changed; only of a server that was cut off while it committed nobody knows.
+    """
 
 
 class ConflictError(StoreError):

@@ -38,6 +38,7 @@ PORTS = frozenset(
         "prompts",
         "rollups",
         "scanning",
+        "slots",
         "storing",
         "syntax",
         "tallies",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-DATA = (".py", ".sql", ".toml", ".txt", ".json", ".jsonl", ".html", ".css", ".js", ".svg", ".typed")
+DATA = (".py", ".lua", ".sql", ".toml", ".txt", ".json", ".jsonl", ".html", ".css", ".js", ".svg", ".typed")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,9 @@ def test_every_file_of_the_packages_is_in_it(wheel):
         for path in (ROOT / package).rglob("*")
         if path.suffix in DATA and "__pycache__" not in path.parts
     }
-    assert {"engine/data/prices.txt", "adapters/stores/postgres/migrations/0001_entities.sql"} <= files
+    assert {
+        "engine/data/prices.txt", "adapters/stores/postgres/migrations/0001_entities.sql", "adapters/counters/redis/lua/reserve.lua",
+    } <= files  # fmt: skip
     assert files - names == set()
 
 

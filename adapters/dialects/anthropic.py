@@ -31,6 +31,7 @@ from engine.places import (
     number,
     tokens,
 )
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
 
 TYPES = {
     400: "invalid_request_error",
@@ -78,6 +79,16 @@ class Anthropic:
 
     usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
     asks = frozenset({"system", "messages"})
+    asked = Slots({
+        "system": INPUT, "system[].text": INPUT, "messages[].content": INPUT, "messages[].content[].text": INPUT,
+        "messages[].content[].source.data": INPUT, "messages[].content[].title": INPUT, "messages[].content[].context": INPUT,
+        "messages[].content[].thinking": INPUT, "messages[].content[type=tool_use].input.**": CALLS,
+        "messages[].content[].content": RESULTS, "messages[].content[].content[].text": RESULTS,
+    })  # fmt: skip
+    answered = Slots({
+        "content[].text": OUTPUT, "content[].thinking": OUTPUT, "content[type=tool_use].input.**": CALLS,
+    })  # fmt: skip
+    repeated = ("content[].citations",)
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the system's text, then the messages with what tools were passed and gave back."""

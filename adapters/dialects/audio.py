@@ -17,6 +17,7 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.places import UNREADABLE, Member, Place, decode, fill, inner, measured, tokens
+from engine.slots import INPUT, OUTPUT, Slots
 
 _SPEECH = "speech.audio.done"
 _LAST = ("transcript.text.done", _SPEECH)
@@ -35,6 +36,10 @@ _heard = msgspec.json.Decoder(_Heard)
 
 class Audio(OpenAI):
     """The dialect of `/v1/audio/speech`, `/transcriptions` and `/translations`."""
+
+    asked = Slots({"input": INPUT, "instructions": INPUT, "prompt": INPUT})
+    answered = Slots({"text": OUTPUT, "segments[].text": OUTPUT, "words[].word": OUTPUT})
+    repeated = ("segments", "words", "logprobs")
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is to be said, or what a transcript is to go on from."""

@@ -19,6 +19,7 @@ from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, tokens
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
 
 DONE = b"data: [DONE]\n\n"
 REASONS = {"length": "MAX_TOKENS", "content_filter": "ERROR", "stop": "COMPLETE"}
@@ -59,6 +60,21 @@ class Cohere:
     asks = frozenset(
         {"messages", "preamble", "chat_history", "message", "query", "texts", "inputs", "tool_results", "documents"}
     )
+
+    asked = Slots({
+        "messages[role!=tool].content": INPUT, "messages[role!=tool].content[].text": INPUT, "messages[].tool_plan": INPUT,
+        "messages[role=tool].content": RESULTS, "messages[role=tool].content[].text": RESULTS,
+        "messages[role=tool].content[].document.data.**": RESULTS, "messages[].tool_calls[].function.arguments": CALLS,
+        "preamble": INPUT, "chat_history[].message": INPUT, "message": INPUT, "query": INPUT, "texts[]": INPUT,
+        "inputs[].content[].text": INPUT, "documents[]": INPUT, "documents[].**": INPUT,
+        "tool_results[].call.parameters.**": CALLS, "tool_results[].outputs[].**": RESULTS,
+    })  # fmt: skip
+    answered = Slots({
+        "message.content[].text": OUTPUT, "message.content[].thinking": OUTPUT, "message.tool_plan": OUTPUT, "text": OUTPUT,
+        "message.tool_calls[].function.arguments": CALLS, "tool_calls[].parameters.**": CALLS,
+        "results[].document.text": OUTPUT,
+    })  # fmt: skip
+    repeated = ("message.citations", "citations", "logprobs", "chat_history")
 
     def prompt(self, members: Asked) -> list[prompts.Said]:
         """List what is asked: a chat's messages and documents, a ranking's query and documents, or texts to embed."""

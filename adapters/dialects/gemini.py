@@ -19,6 +19,7 @@ from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, number, objects, tokens
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
 
 STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -57,6 +58,21 @@ class Gemini:
 
     usage_pattern = re.compile(rb'"usageMetadata"\s*:\s*\{')
     asks = frozenset({"systemInstruction", "system_instruction", "contents", "content", "requests"})
+    asked = Slots({
+        path: phase
+        for of in ("systemInstruction", "system_instruction", "contents[]", "contents", "content", "requests[].content")
+        for path, phase in {
+            f"{of}.parts[].text": INPUT, f"{of}.parts.text": INPUT,
+            **{f"{of}.parts[].{name}.args.**": CALLS for name in ("functionCall", "function_call")},
+            **{f"{of}.parts[].{name}.response.**": RESULTS for name in ("functionResponse", "function_response")},
+        }.items()
+    })  # fmt: skip
+    answered = Slots({
+        "candidates[].content.parts[].text": OUTPUT, "candidates[].content.parts[].functionCall.args.**": CALLS,
+        "candidates[].content.parts[].executableCode.code": CALLS,
+        "candidates[].content.parts[].codeExecutionResult.output": OUTPUT,
+    })  # fmt: skip
+    repeated = ("candidates[].logprobsResult", "candidates[].citationMetadata", "candidates[].groundingMetadata")
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the system's text, then the contents with what functions were passed and gave back.

@@ -16,6 +16,7 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import Frame
 from engine.places import UNREADABLE, Member, inner, measured, tokens
+from engine.slots import INPUT, OUTPUT, Slots
 
 
 class _Pictures(msgspec.Struct):
@@ -30,6 +31,10 @@ _pictures = msgspec.json.Decoder(_Pictures)
 
 class Images(OpenAI):
     """The dialect of `/v1/images/generations`, `/edits` and `/variations`."""
+
+    asked = Slots({"prompt": INPUT})
+    answered = Slots({"data[].revised_prompt": OUTPUT})
+    repeated = ()
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked."""

@@ -19,6 +19,7 @@ from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, decode, fill, inner, measured, number, objects, tokens
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
 
 DONE = b"[DONE]"
 _WHOLES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens"})
@@ -49,6 +50,24 @@ class OpenAI:
 
     usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
     asks = frozenset({"messages", "prompt", "input"})
+    asked = Slots({
+        "messages[role!=tool].content": INPUT, "messages[role!=tool].content[].text": INPUT,
+        "messages[role!=tool].content[].refusal": INPUT, "messages[].reasoning_content": INPUT, "messages[].refusal": INPUT,
+        "messages[role=tool].content": RESULTS, "messages[role=tool].content[].text": RESULTS,
+        "messages[].tool_calls[].function.arguments": CALLS, "messages[].tool_calls[].custom.input": CALLS,
+        "messages[].function_call.arguments": CALLS,
+        "prediction.content": INPUT, "prediction.content[].text": INPUT,
+        "prompt": INPUT, "prompt[]": INPUT, "prompt[][]": INPUT, "suffix": INPUT,
+        "input": INPUT, "input[]": INPUT, "input[][]": INPUT, "input[].text": INPUT,
+    })  # fmt: skip
+    answered = Slots({
+        "choices[].message.content": OUTPUT, "choices[].message.content[].text": OUTPUT, "choices[].message.refusal": OUTPUT,
+        "choices[].message.reasoning_content": OUTPUT, "choices[].message.reasoning": OUTPUT,
+        "choices[].message.reasoning_details[].text": OUTPUT, "choices[].message.audio.transcript": OUTPUT,
+        "choices[].message.tool_calls[].function.arguments": CALLS, "choices[].message.tool_calls[].custom.input": CALLS,
+        "choices[].message.function_call.arguments": CALLS, "choices[].text": OUTPUT,
+    })  # fmt: skip
+    repeated: Sequence[str] = ("choices[].logprobs", "choices[].message.annotations", "choices[].message.audio")
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: a chat's messages, else the texts of `prompt` or `input`."""

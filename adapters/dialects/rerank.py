@@ -15,6 +15,7 @@ from adapters.dialects.openai import OpenAI, count
 from engine import prompts
 from engine.call import Usage
 from engine.places import UNREADABLE, inner, measured, tokens
+from engine.slots import INPUT, OUTPUT, Slots
 
 
 class _Ranked(msgspec.Struct):
@@ -29,6 +30,9 @@ class Rerank(OpenAI):
     """The dialect of `/rerank`, `/v1/rerank` and `/v2/rerank`."""
 
     asks = frozenset({"query", "documents"})
+    asked = Slots({"query": INPUT, "documents[]": INPUT, "documents[].text": INPUT})
+    answered = Slots({"results[].document.text": OUTPUT, "results[].document": OUTPUT})
+    repeated = ()
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List the question, then the documents."""

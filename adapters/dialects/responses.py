@@ -19,6 +19,7 @@ from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, decode, fill, number
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
 
 LAST = ("response.completed", "response.incomplete", "response.failed", "error")
 DELTAS = {
@@ -53,6 +54,16 @@ class Responses:
 
     usage_pattern = re.compile(rb'"usage"\s*:\s*\{')
     asks = frozenset({"input", "instructions"})
+    asked = Slots({
+        "instructions": INPUT, "input": INPUT, "input[].content": INPUT, "input[].content[].text": INPUT,
+        "input[].content[].refusal": INPUT, "input[].summary[].text": INPUT, "input[].arguments": CALLS, "input[].input": CALLS,
+        "input[].output": RESULTS, "input[].output[].text": RESULTS, "prompt.variables.**": INPUT,
+    })  # fmt: skip
+    answered = Slots({
+        "output[].content[].text": OUTPUT, "output[].content[].refusal": OUTPUT, "output[].summary[].text": OUTPUT,
+        "output[].arguments": CALLS, "output[].input": CALLS, "output_text": OUTPUT,
+    })  # fmt: skip
+    repeated = ("output[].content[].logprobs", "output[].content[].annotations", "instructions")
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the instructions, then the texts and messages of `input`, outputs of tools among them."""

@@ -88,6 +88,7 @@ def whole_state(states: Sequence[Mapping[str, Any]], wanted: int) -> dict[str, A
         "ready": all(state["ready"] for state in states),
         "db": _worst(states, "db", "connected"),
         "journal": _worst(states, "journal", "healthy"),
+        "counters": _worst(states, "counters", "connected"),
         "cache": _worst(states, "cache", states[0]["cache"]),
         "revision": min(state["revision"] for state in states),
         "draining": any(state["draining"] for state in states),

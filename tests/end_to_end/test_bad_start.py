@@ -169,5 +169,5 @@ def test_an_address_of_another_machine(refused):
     assert "cannot assign requested address" in log
 
 
-def test_many_workers_need_what_is_not_there(refused):
-    assert "--workers needs shared counters (Redis)" in refused(ECHO + GENERAL, "--workers", "2")
+def test_many_workers_need_counters_that_they_share(refused):
+    assert "2 workers need counters that they share: set REDIS_URL" in refused(ECHO + GENERAL, "--workers", "2")

@@ -120,3 +120,18 @@ def test_providers(gateway):
     running = started(gateway, "providers")
     models = running.get("/v1/models", ENVIRON["INTERLOCK_MASTER_KEY"]).json()["data"]
     assert {one["id"] for one in models} == {"gpt-4o", "fast", "claude", "picture", "scribe", "moderator", "ranker"}
+
+
+def test_a_budget_that_two_gateways_share(valkey):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "counters" / "shared.py"), f"redis://127.0.0.1:{valkey.port}/0"],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [line for line in done.stdout.splitlines() if "$" in line] == [
+        "north holds $4.00",
+        "south holds $4.00",
+        "north is refused: $8.00 of $10.00 are held",
+        "south is refused: $8.00 of $10.00 are held",
+        "used $4.00, held $0.00",
+    ]

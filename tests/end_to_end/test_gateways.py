@@ -76,15 +76,16 @@ async def test_two_that_start_at_once_migrate_once_and_are_one_gateway(two):
         ("/key/block", {"key": key}, 401),
         ("/key/unblock", {"key": key}, 200),
         ("/key/update", {"key": key, "max_budget": 0.000001}, 400),
-        ("/key/update", {"key": key, "max_budget": 5 * BOTH}, 200),
+        ("/key/update", {"key": key, "max_budget": 1000}, 200),
     ):
         assert one.post(path, body).status == 200
         began = time.monotonic()
         assert eventually(lambda status=status: other.chat(key=key, max_tokens=4).status == status, 10 * IN_FORCE), path
         slowest = max(slowest, time.monotonic() - began)
     print(f"a change was in force in the other gateway after {slowest * 1000:.0f} ms (promised {IN_FORCE * 1000:.0f})")
+    key = one.post("/key/generate", {"max_budget": 5 * BOTH}).json()["key"]
     statuses = Counter(run.chat(key=key, max_tokens=4).status for run in (one, other) * 5)
-    assert statuses == {200: 2, 400: 8}, "three were made before"
+    assert statuses == {200: 5, 400: 5}
     assert eventually(lambda: other.get(f"/key/info?key={key}").json()["info"]["spend"] == pytest.approx(5 * BOTH), 10)
 
 
@@ -149,7 +150,7 @@ def test_while_counters_are_away_calls_follow_their_policy_within_the_deadline(t
             slowest = max(slowest, time.monotonic() - began)
             assert answer.status == status, answer.body
             if status == 503:
-                assert answer.json()["error"]["type"] == "counters_unavailable"
+                assert answer.json()["error"]["type"] == "limits_unavailable"
     print(f"counters {how}: a call waited {slowest * 1000:.0f} ms at most (promised {DEADLINE * 1000:.0f})")
     assert slowest < 10 * DEADLINE
     if how == "paused":

@@ -111,7 +111,7 @@ def many(gateway, own_valkey):
 def test_workers_are_one_gateway(many):
     running = many(3)
     assert state(running)["workers"] == {"configured": 3, "running": 3}
-    assert running.log.count('"event":"ready"') == 1
+    assert eventually(lambda: running.log.count('"event":"ready"') == 1, 5)
     with lines(running, 3) as each:
         before = total(running, "interlock_requests_total")
         key = each[0].post("/key/generate", {"max_budget": 0.05, "rpm_limit": 100}).json()["key"]

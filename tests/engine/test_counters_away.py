@@ -13,7 +13,7 @@ from engine.errors import InternalError
 from engine.ledger import Ledger
 from engine.quotas import terms
 from engine.windows import TOTAL
-from tests.engine.building import loaded
+from tests.engine.building import compiled, loaded
 from tests.engine.deciding import asking, chat, document, person, problems, snapshot_of
 from tests.engine.keeping import KEY, of, priced
 from tests.valkey import Steady, counting, ready, until
@@ -50,7 +50,7 @@ async def test_a_call_gets_what_its_limits_say(own_valkey, how):
         if how == "Fail":
             with pytest.raises(InternalError) as found:
                 await attempt(ledger, second)
-            assert (found.value.status, found.value.type) == (503, "counters_unavailable")
+            assert (found.value.status, found.value.type) == (503, "limits_unavailable")
             assert ledger.open_holds == 0
             own_valkey.start()
             await ready(counters, 20)
@@ -124,3 +124,18 @@ def test_limits_beyond_what_is_counted_exactly_are_named():
     assert "`much`: a limit is 9000000000000000 usd at most" in too_large(
         Counter("much", Unit.USD, TOTAL, 9 * 10**15 + 1)
     )
+
+
+MUCH = 9_000_001
+LARGE = f"""
+router_settings: {{redis_host: h}}
+model_list: [{{model_name: a, litellm_params: {{model: echo/a, max_budget: {MUCH}}}}}]
+keys: [{{key: sk-a, max_budget: {MUCH}}}, {{key: sk-b, model_max_budget: {{a: {MUCH}}}}}, {{key: sk-c, max_budget: 9000000}}]
+litellm_settings: {{max_budget: {MUCH}, tag_budget_config: {{t: {{max_budget: {MUCH}}}}}}}
+"""
+
+
+def test_limits_beyond_what_is_counted_exactly_are_found_at_load():
+    found = [one.message.split("`")[1] for one in compiled(LARGE).problems if "where processes share" in one.message]
+    assert [name.partition(":")[0] for name in found] == ["global", "tag", "deployment", "api_key", "model_per_key"]
+    assert not compiled(LARGE.replace("redis_host: h", "")).problems

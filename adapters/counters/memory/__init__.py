@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from adapters.counters.memory.grants import CALENDAR, FIXED, ONE_PLACE, Grant, Lot
+from adapters.counters.memory.present import Present
 from engine.claims import spread
 from engine.contracts import Claim, Clock, Count, Counter, Hold, HoldId, Overrun, Refused
 from engine.tallies import Bucket, Sliding, Tally
@@ -28,7 +29,7 @@ LOOKED_AT = 1_000
 """Counters that one sweep looks at to forget them."""
 
 
-class Memory:
+class Memory(Present):
     """The `Counters` of one process."""
 
     def __init__(self, clock: Clock, settings: Mapping[str, Any] | None = None, lease: float = LEASE) -> None:
@@ -238,19 +239,6 @@ class Memory:
             if tally is not None:
                 tally.live = False
             self._before.pop(counter.id, None)
-
-    async def replay(self, settled: Iterable[tuple[HoldId, Sequence[tuple[bytes, int]]]]) -> None:
-        """Do nothing: what a process before this one held ended with it."""
-
-    async def ping(self) -> str:
-        """Say nothing: memory is always there."""
-        return ""
-
-    async def run(self) -> None:
-        """Do nothing: memory is always there."""
-
-    async def close(self) -> None:
-        """Do nothing: memory goes with the process."""
 
     def _granted(self, grant: Grant) -> Hold:
         grant.skew = self._skew

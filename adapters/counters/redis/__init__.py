@@ -64,6 +64,11 @@ class Redis:
         self._estimated: dict[HoldId, Granted] = {}
         self._turns = 0
 
+    @property
+    def reason(self) -> str:
+        """Why Redis cannot be asked at the moment; empty while it can."""
+        return "" if self.client.ready else self.client.reason
+
     def __repr__(self) -> str:
         return f"<Redis {self.client} open={len(self._open)} endings={len(self._endings)}>"
 
@@ -251,8 +256,8 @@ class Redis:
             self.channel.close()
 
     async def close(self) -> None:
-        """Send what waits to be settled, if Redis is there, and let go of the shares."""
-        for hold, spent in self._shares.over(NEVER):
+        """Let go of the shares and send what waits to be settled, if Redis is there: before `run` is cancelled."""
+        for hold, spent in self._shares.close():
             self.settle(hold, {hold.claims[0].counter.id: spent})
         loop = asyncio.get_running_loop()
         until = loop.time() + self.client.server.timeout
@@ -282,12 +287,13 @@ class Redis:
         self._endings.flush()
         self._turns += 1
         mine = self._shares.holds() if self._turns % RENEWED == 0 else []
-        stale = [*self._sight.stale()]
-        lost, said = await self.asking.keep(leased=mine, counters=stale)
-        for at, counter in enumerate(stale):
-            self._sight.heard(counter, said[4 * at : 4 * at + 4])
-        for place in lost:
-            mine[place].void()
+        for stale in self._sight.stale():
+            lost, said = await self.asking.keep(leased=mine, counters=stale)
+            for at, counter in enumerate(stale):
+                self._sight.heard(counter, said[4 * at : 4 * at + 4])
+            for place in lost:
+                mine[place].void()
+            mine = []
         for hold, spent in self._shares.over(self.asking.time()):
             self.settle(hold, {hold.claims[0].counter.id: spent})
         for share, name, claim in self._shares.due():

@@ -11,6 +11,8 @@ from adapters.counters.redis.reckoning import MICRO, Reckoning, many, pack, smal
 from engine.contracts import Claim, Clock, Counter, CountersError, HoldId
 
 Answer = list[Any]
+REMEMBERED = 60
+"""Times of hearing nothing of a process after which it is forgotten: about a second each."""
 LOST, WAITING = 3, 4
 """Answers of a Redis that does not know this process, and of one that waits for others."""
 
@@ -23,8 +25,7 @@ class Asking:
         """The microseconds that scripts go by; 0 for those of the server."""
         self.reckoning = Reckoning(self.time)
         self.lease = pack(lease // MICRO)
-        self.peers: list[str] = []
-        """Processes that were there when last heard of."""
+        self._missing: dict[str, int] = {}
         self._client = client
         self._clock = clock
         self._member = text(member.encode())
@@ -32,6 +33,11 @@ class Asking:
 
     def __repr__(self) -> str:
         return f"<Asking {self._client}>"
+
+    @property
+    def peers(self) -> list[str]:
+        """Return the processes that were there when last heard of, those that are surely there first."""
+        return sorted(self._missing, key=lambda name: (self._missing[name], name))
 
     def time(self) -> int:
         """Return Unix nanoseconds, by the clock of Redis as far as it is known."""
@@ -83,7 +89,9 @@ class Asking:
             raise CountersError(self.why(answer))
         _, now, members, lost, said = answer
         self._ahead = now * MICRO - int(self._clock.time() * 1e6) * MICRO
-        self.peers = [one.decode() for one in members]
+        # A server that is new knows few: who was there is remembered for a while of its being there.
+        missing = {name: times + 1 for name, times in self._missing.items() if times < REMEMBERED}
+        self._missing = missing | dict.fromkeys([one.decode() for one in members], 0)
         return lost, said
 
     async def _claimed(self, verb: str, head: bytes, claims: Sequence[Claim]) -> Answer:

@@ -8,6 +8,7 @@ from adapters.counters.redis.holds import Granted
 from adapters.counters.redis.shares import Shares
 from adapters.counters.redis.sight import Sight
 from engine.contracts import Claim, Counter, CountersError, HoldId
+from engine.tallies import BUCKETS
 from engine.windows import NEVER, Algorithm
 
 
@@ -36,7 +37,11 @@ class Away:
                 continue
             granted = Granted(hold, claims, place, NEVER)
             granted.away = [next(taken) if one.counter.failure == "Local" else None for one in claims]
-            granted.assume(*self._guessed(claims))
+            left, until = self._guessed(claims)
+            for at, share in enumerate(granted.away):
+                if share is not None and share.hold is not None and share.counter.algorithm <= Algorithm.LEASE:
+                    until[at] = share.hold.until()[0]
+            granted.assume(left, until)
             return granted
         raise CountersError(f"counters are unavailable: {why}")
 
@@ -75,8 +80,9 @@ class Away:
 
 
 def _until(counter: Counter, now: int) -> int:
-    """Return when what is used now counts no longer, at the latest."""
+    """Return when what is used now counts no longer, at the latest: in steps, so that many calls come to few instants."""
     window = counter.window
-    if counter.algorithm in {Algorithm.SLIDING, Algorithm.TOKEN_BUCKET}:
-        return now + window.length + window.length // 60
+    if counter.algorithm in {Algorithm.SLIDING, Algorithm.TOKEN_BUCKET, Algorithm.FIXED}:
+        grain = -(-window.length // BUCKETS)
+        return (now // grain + 1) * grain + window.length
     return window.span(now).end

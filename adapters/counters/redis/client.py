@@ -16,7 +16,7 @@ from engine.contracts import CountersError
 
 log = structlog.get_logger("interlock")
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two attempts to connect, at first and at most."""
 TURN = 1.0
 """Seconds between two looks at what is to be kept."""

@@ -23,7 +23,7 @@ from engine.windows import Algorithm
 
 log = structlog.get_logger("interlock")
 
-WAIT = 3_000_000
+WAIT = 5_000_000
 """Microseconds to wait for members that were there before."""
 LOCK = 60_000_000
 """Microseconds after which another process may bring in a store that the first has not finished."""
@@ -46,6 +46,8 @@ class Joining:
         self._client = client
         self._past = past
         self._asking = asking
+        self._process = text(secrets.token_hex(8).encode())
+        """Who holds a lock: a process that begins anew need not wait for its own."""
 
     def __repr__(self) -> str:
         return f"<Joining {self._past.journal} peers={len(self._asking.peers)}>"
@@ -68,8 +70,8 @@ class Joining:
         peers = [text(one.encode()) for one in self._asking.peers[:PEERS] if one != past.journal]
         way, _, epoch, *more = await self._client.ask(
             "join",
-            b"\x98" + self._asking.instant() + b"".join(text(one.encode()) for one in (past.journal, past.store, past.journal))
-            + many(len(peers)) + b"".join(peers) + pack(WAIT) + text(token.encode()) + pack(LOCK),
+            b"\x99" + self._asking.instant() + b"".join(text(one.encode()) for one in (past.journal, past.store, past.journal))
+            + many(len(peers)) + b"".join(peers) + pack(WAIT) + text(token.encode()) + pack(LOCK) + self._process,
         )  # fmt: skip
         if way == 0:
             return False
@@ -107,8 +109,8 @@ class Joining:
             last = not after
             await self._client.ask(
                 "stage",
-                b"\x98" + self._asking.instant() + text(epoch) + text(name) + text(token.encode()) + pack(number)
-                + pack(last) + part + (placed if last else b"\x90"),
+                b"\x99" + self._asking.instant() + text(epoch) + text(name) + text(token.encode()) + pack(number)
+                + pack(last) + part + (placed if last else b"\x90") + self._process,
             )  # fmt: skip
             number, part = number + 1, after
 
@@ -129,7 +131,11 @@ class Joining:
 
 
 def _parts(amounts: Sequence[tuple[bytes, int, int]], holds: Sequence[bytes]) -> Iterator[bytes]:
-    """Cut what is brought in into parts that one script counts; there is one at least."""
+    """Cut what is brought in, summed up, into parts that one script counts; there is one at least."""
+    sums: dict[tuple[bytes, int], int] = {}
+    for counter, until, amount in amounts:
+        sums[counter, until] = sums.get((counter, until), 0) + amount
+    amounts = [(counter, until, amount) for (counter, until), amount in sums.items()]
     for at in range(0, max(1, len(amounts), len(holds)), PART):
         some = holds[at : at + PART]
         yield b"\x92" + _amounts(amounts[at : at + PART]) + many(len(some)) + b"".join(some)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from adapters.counters.redis.holds import Granted
 from engine.contracts import Claim, Counter, CountersError, HoldId
-from engine.windows import Algorithm
+from engine.windows import NEVER, Algorithm
 
 PART = 20
 """A share is the limit divided by this: 5 %."""
@@ -57,6 +57,7 @@ class Shares:
         self._now = now
         self._shares: dict[bytes, Share] = {}
         self._number = 0
+        self._closed = False
 
     def __repr__(self) -> str:
         return f"<Shares of {len(self._shares)}>"
@@ -104,10 +105,15 @@ class Shares:
                 del self._shares[key]
         return found
 
+    def close(self) -> Iterable[tuple[Granted, int]]:
+        """Return what is to be given back at the end; nothing is held any more."""
+        self._closed = True
+        return self.over(NEVER)
+
     def due(self) -> Iterable[tuple[Share, HoldId, Claim]]:
         """Return the shares that are to be held anew, by which name, and how much."""
         for share in [*self._shares.values()]:
-            if share.hold is None:
+            if share.hold is None and not self._closed:
                 self._number += 1
                 hold = HoldId(f"share/{self._member}", self._number)
                 yield share, hold, Claim(share.counter, share.counter.limit // PART)

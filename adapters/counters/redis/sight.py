@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from adapters.counters.redis.reckoning import nanos
 from engine.contracts import Claim, Count, Counter
@@ -12,8 +12,8 @@ KEPT = 50_000
 """Counters in sight; beyond it those that came first go."""
 ASKED = 60.0
 """Seconds for which a counter is refreshed that somebody has looked at."""
-REFRESHED = 500
-"""Counters refreshed in one turn."""
+REFRESHED, TOGETHER = 2_000, 500
+"""Counters refreshed in one turn, those that were looked at last; and in one script."""
 
 
 class Seen:
@@ -47,6 +47,8 @@ class Sight:
         """Return what is known of a counter, and keep it fresh for a while."""
         seen = self._of(counter)
         seen.asked = self._now()
+        if len(self._asked) >= KEPT:
+            del self._asked[next(iter(self._asked))]
         self._asked[counter.id] = seen
         return Count(seen.used, seen.held, seen.reset_at)
 
@@ -91,11 +93,12 @@ class Sight:
         """Know nothing more of a counter."""
         self._seen.pop(counter.id, None)
 
-    def stale(self) -> Iterable[Counter]:
-        """Return the counters that somebody looked at in the last minute."""
+    def stale(self) -> Iterator[Sequence[Counter]]:
+        """Return the counters that somebody looked at in the last minute, as many together as one script counts."""
         since = self._now() - ASKED
         self._asked = {name: seen for name, seen in self._asked.items() if seen.asked > since}
-        return [seen.counter for seen in [*self._asked.values()][-REFRESHED:]]
+        every = [seen.counter for seen in sorted(self._asked.values(), key=_asked)[-REFRESHED:]]
+        yield from (every[at : at + TOGETHER] for at in range(0, max(1, len(every)), TOGETHER))
 
     def _of(self, counter: Counter) -> Seen:
         seen = self._seen.get(counter.id)
@@ -105,3 +108,7 @@ class Sight:
             seen = self._seen[counter.id] = Seen(counter)
         seen.counter = counter
         return seen
+
+
+def _asked(seen: Seen) -> float:
+    return seen.asked

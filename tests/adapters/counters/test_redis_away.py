@@ -7,10 +7,11 @@ import contextlib
 import time
 
 import pytest
+import uvloop
 from structlog.testing import capture_logs
 
 from engine.contracts import Claim, Counter, CountersError, Hold, HoldId, Refused, Unit
-from engine.windows import LEASE, TOTAL, rate
+from engine.windows import LEASE, NEVER, TOTAL, rate
 from tests.adapters.counters.counting import granted, usd
 from tests.adapters.counters.remembering import Journal, Store
 from tests.valkey import before, counting, ready, until
@@ -56,6 +57,21 @@ async def test_a_paused_server_is_missed_within_the_deadline_and_leaves_no_hold(
         assert [one["event"] for one in logs if one["event"].startswith("counters ")] == [
             "counters unavailable", "counters back",
         ]  # fmt: skip
+
+
+def test_a_loop_that_stood_still_is_no_fault_of_the_server(valkey):
+    async def stand_still():
+        money = usd(100)
+        async with counting(valkey.settings()) as counters:
+            for number in range(3):
+                asking = asyncio.create_task(counters.reserve(HoldId(f"call-{number}", 0), [Claim(money, 1)], ()))
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                time.sleep(2 * DEADLINE)
+                assert isinstance(await asking, Hold)
+
+    for run in (asyncio.run, uvloop.run):
+        run(stand_still())
 
 
 async def test_a_call_that_is_given_up_leaves_no_hold(own_valkey):
@@ -261,3 +277,52 @@ async def test_a_server_that_lost_its_scripts_is_given_them_again(own_valkey):
             await settled(counters)
             assert await counters.count(money) == (4, 0, None)
         assert counters.client.ready
+
+
+class Interrupted(Journal):
+    """A past whose first reading is cut off."""
+
+    def __init__(self, store, name):
+        super().__init__(store, name)
+        self.cut = None
+
+    def counted(self):
+        found = super().counted()
+        if self.cut is not None and self.read == 1:
+            self.cut()
+        return found
+
+
+async def test_a_process_that_was_cut_off_while_it_brought_in_its_store_goes_on(valkey):
+    money, store = usd(100_000), Store()
+    store.amounts = [(money.id, NEVER, 1)] * 500 + [(usd(1, f"other-{one}").id, NEVER, 7) for one in range(5_000)]
+    past = Interrupted(store, "journal")
+    async with counting(valkey.settings(past=past), wait=False) as counters:
+        loop = asyncio.get_running_loop()
+        past.cut = lambda: loop.call_soon_threadsafe(lambda: counters.client.link.close("cut by a test"))
+        await ready(counters)
+        assert past.read == 2
+        assert not past.paused
+        assert (await counters.count(money)).used == 500
+        assert (await counters.count(usd(1, "other-4999"))).used == 7
+
+
+async def test_the_store_is_brought_in_by_one_process_of_many(valkey):
+    money, store = usd(100_000), Store()
+    store.amounts = [(money.id, NEVER, 500)]
+    pasts = [Journal(store, f"journal-{one}") for one in range(5)]
+    settings = valkey.settings()
+    async with contextlib.AsyncExitStack() as stack:
+        every = [await stack.enter_async_context(counting({**settings, "past": past}, wait=False)) for past in pasts]
+        for counters in every:
+            await ready(counters)
+        assert sum(past.read for past in pasts) == 1
+        assert (await every[0].count(money)).used == 500
+        # One of another store brings in its own, once.
+        other = Store("another store")
+        other.amounts, other.positions = [(money.id, NEVER, 30)], {"journal-x": (1, 1)}
+        last = Journal(other, "journal-x")
+        last.records = [(money.id, NEVER, 30), (money.id, NEVER, 4)]
+        for _ in range(2):
+            async with counting({**settings, "past": last}) as counters:
+                assert (await counters.count(money)).used == 534

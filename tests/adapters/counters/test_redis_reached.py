@@ -186,6 +186,16 @@ async def test_what_is_looked_at_is_a_second_old_at_most(valkey):
         assert other.knows(money)
 
 
+async def test_thousands_are_looked_at(valkey):
+    settings, every = valkey.settings(), [usd(100, f"money-{one}") for one in range(1_700)]
+    async with counting(settings) as one, counting(settings) as other:
+        for counter in every:
+            other.view(counter)
+        for at in range(0, len(every), 50):
+            await granted(one, at, *(Claim(counter, 3) for counter in every[at : at + 50]))
+        await until(lambda: all(other.view(counter) == (0, 3, None) for counter in every))
+
+
 @pytest.mark.parametrize(
     ("said", "named"),
     [

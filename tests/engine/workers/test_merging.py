@@ -59,7 +59,7 @@ def test_a_family_that_only_one_has_is_there():
 
 
 WELL = {
-    "ready": True, "db": "connected", "journal": "healthy", "cache": None, "revision": 3, "draining": False,
+    "ready": True, "db": "connected", "journal": "healthy", "counters": "connected", "cache": None, "revision": 3, "draining": False,
     "components_down": {}, "policies": 4,
 }  # fmt: skip
 

@@ -13,7 +13,10 @@ local function restore(amounts)
     local id, ends, amount = amounts[at], amounts[at + 1], amounts[at + 2]
     local tally = load(id)
     if ends > NOW and tally and tally[2] > NOW then
+      -- A window that has begun meanwhile goes on to its own end.
+      local last = tally[2]
       recall(tally, {{ends, amount}})
+      tally[2] = math.max(last, tally[2])
       changed[id] = true
     elseif ends > NOW then
       local before = P .. 'b:' .. id

@@ -36,8 +36,9 @@ local function replace_restored(part, actual)
     end
   elseif tally[1] == BUCKET then
     tally[6][2] = math.max(0, tally[6][2] + more)
-  elseif tally[2] == ends then
-    tally[3] = tally[3] + more
+  elseif ends > NOW then
+    -- It was added to the window that was open, whenever that ends: what ends later is in no window of before.
+    tally[3] = math.max(0, tally[3] + more)
   end
   changed[id] = true
 end

@@ -1,5 +1,5 @@
 -- IN: now, member, store, journal, members that were there before this server forgot them, microseconds to wait for these, token,
--- microseconds that a lock holds. Answers {way, now, epoch, ...}: 0 it is in, 1 it is to bring in its store, 2 another does,
+-- microseconds that a lock holds, who holds it. Answers {way, now, epoch, ...}: 0 it is in, 1 it is to bring in its store, 2 another does,
 -- 3 it is to bring in itself from a position, 5 parts of a name are to be counted.
 local key, member, store = P .. 'epoch', IN[2], IN[3]
 if redis.call('EXISTS', key) == 0 then
@@ -23,8 +23,8 @@ local holder, ends
 if state then
   holder, ends = state:match('^L(.-):(%d+)$')
 end
-if not state or (holder and (holder == IN[7] or tonumber(ends) <= NOW)) then
-  redis.call('HSET', key, 's:' .. store, string.format('L%s:%.0f', IN[7], NOW + IN[8]))
+if not state or (holder and (holder == IN[9] or tonumber(ends) <= NOW)) then
+  redis.call('HSET', key, 's:' .. store, string.format('L%s:%.0f', IN[9], NOW + IN[8]))
   return {1, NOW, known[1]}
 elseif holder then
   return {2, NOW, known[1]}
