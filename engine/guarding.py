@@ -264,7 +264,7 @@ class _Arguments(_Text):
 
     def _note(self, hits: Iterable[Noted]) -> None:
         """Take up hits, each once: most are found in what came and in what it says."""
-        new = [hit for hit in hits if hit not in self._seen]
+        new = [hit for hit in dict.fromkeys(hits) if hit not in self._seen]
         self._seen.update(new)
         self.noted += new
         self._waiting += new

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from engine.detecting import Detector, Hit
-from engine.scanning import AROUND, Scanner, Sieve, character, offset
+from engine.scanning import AROUND, Scanner, Search, Sieve, behind, character, hits, offset
 
 Late = dict[int, int]
-"""By the places of detectors that lag behind: from which character on they have yet to say what is there."""
+"""By the number of a rule or detector that lags behind: from which character on it has yet to say what is there."""
 
 
 class Noted(NamedTuple):
@@ -27,69 +27,55 @@ class Noted(NamedTuple):
 
 
 class Panel:
-    """Detectors in their order."""
+    """Detectors in their order; of those that are made of rules, each rule goes its own way."""
 
-    __slots__ = ("_ends", "_ends_of", "_others", "_reach", "_rules", "_rules_of", "_scanners", "wholes")
+    __slots__ = ("_ends", "_ends_of", "_others", "_owners", "_searches", "_sieve", "wholes")
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
-        self._scanners = {place: one for place, one in enumerate(detectors) if isinstance(one, Scanner)}
+        scanners = {place: one for place, one in enumerate(detectors) if isinstance(one, Scanner)}
         self.wholes = {place: one for place, one in enumerate(detectors) if one.whole}
-        self._others = {
-            place: one
-            for place, one in enumerate(detectors)
-            if place not in self._scanners and place not in self.wholes
-        }
-        sieves = [(at, part, rule) for at, one in self._scanners.items() for part, rule in enumerate(one.sieves)]
-        self._rules = Sieve([pattern for _, _, pattern in sieves])
-        self._rules_of = [(at, part) for at, part, _ in sieves]
-        ends = [(at, pattern) for at, one in self._scanners.items() for pattern in one.beginnings]
-        self._ends = Sieve([pattern for _, pattern in ends])
-        self._ends_of = [at for at, _ in ends]
-        self._reach = max((one.reach for one in self._scanners.values()), default=0)
+        self._searches: list[Search] = [search for one in scanners.values() for search in one.searches]
+        self._owners = [place for place, one in scanners.items() for _ in one.searches]
+        self._sieve = Sieve([one.sieve for one in self._searches])
+        self._ends_of = [number for number, one in enumerate(self._searches) if one.beginnings is not None]
+        self._ends = Sieve([one.beginnings for one in self._searches if one.beginnings is not None])
+        others = [(place, one) for place, one in enumerate(detectors) if place not in {*scanners, *self.wholes}]
+        self._others = list(enumerate(others, len(self._searches)))
 
     def search(self, text: str, begin: int, late: Late, *, last: bool) -> tuple[list[Noted], Late]:
-        """Search for what is not whole: each detector from `begin` on, or from where `late` says.
+        """Search for what is not whole: each rule and detector from `begin` on, or from where `late` says.
 
-        Returns the settled hits, and for the detectors that are not done with the text from where on they are not.
+        Returns the settled hits, and for the rules and detectors that are not done with the text from where on they are not.
         """
         noted: list[Noted] = []
         later: Late = {}
-        if self._scanners:
+        if self._searches:
             self._scan(text, begin, late, noted, None if last else later)
-        for place, detector in self._others.items():
-            start = late.get(place, begin)
+        for number, (place, detector) in self._others:
+            start = late.get(number, begin)
             settled = len(text) if last else detector.pending(text, start)
             if settled < len(text):
-                later[place] = settled
+                later[number] = settled
             noted += _settled(detector.find(text, start), place, settled)
         return noted, later
 
     def _scan(self, text: str, begin: int, late: Late, noted: list[Noted], later: Late | None) -> None:
         data = text.encode("utf-8", "replace")
-        lowest = offset(text, data, min(late.values(), default=begin))
-        fired: dict[int, list[int]] = {}
-        for one in self._rules.passed(_from(data, lowest)):
-            place, part = self._rules_of[one]
-            fired.setdefault(place, []).append(part)
-        still: set[int] = set()
-        if later is not None:
-            ends = self._ends.passed(_from(data, max(lowest, len(data) - self._reach)))
-            still = {self._ends_of[one] for one in ends}
-        for place in sorted({*fired, *still}):
-            scanner = self._scanners[place]
-            at = offset(text, data, late.get(place, begin))
-            chain = scanner.chain(data, at, fired.get(place, ()))
+        tail = behind(data, offset(text, data, min(late.values(), default=begin)))
+        fired = self._sieve.passed(tail)
+        still = {self._ends_of[one] for one in self._ends.passed(tail)} if later is not None else set()
+        for number in sorted(still.union(fired)):
+            search = self._searches[number]
+            at = offset(text, data, late.get(number, begin))
+            chain = search.chain(data, at) if number in fired else ()
             settled = len(data)
-            if later is not None and place in still:
-                settled = scanner.settled(data, at, chain)
+            if later is not None and number in still:
+                settled = search.settled(data, at, chain)
                 if settled < len(data):
-                    later[place] = character(text, data, settled)
-            noted += _settled(scanner.hits(data, [found for found in chain if found.start < settled]), place, len(text))
-
-
-def _from(data: bytes, at: int) -> bytes:
-    """Return what stands from a byte on, and the byte before, which says whether a word begins there."""
-    return data[at - 1 :] if at > 0 else data
+                    later[number] = character(text, data, settled)
+            if chain:
+                found = [(one, search.rule.type) for one in chain if one.start < settled]
+                noted += _settled(hits(data, found), self._owners[number], len(text))
 
 
 def _settled(hits: Sequence[Hit], place: int, settled: int) -> list[Noted]:

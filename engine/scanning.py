@@ -1,16 +1,16 @@
 """Finds what rules describe, in whole texts and in texts that grow, with the same answer for both.
 
 A rule hits where its pattern matches and its check agrees. Whether it does at a place depends only on the `AROUND` bytes before
-that place and on what a match may span: `longest` characters of what follows, at most. Of all places the first counts, of the
-hits there the longest; the search goes on behind it. So scanning can begin anew at any place that no hit spans, and says the
-same from there on as if it had never stopped.
+that place and on what a match may span: `longest` characters of what follows, at most. Of all places the first counts, and the
+search goes on behind its hit. So scanning can begin anew at any place that no hit of the rule spans, and says the same from
+there on as if it had never stopped. Rules know nothing of each other: what one hits hides nothing from the next.
 
 One pass of `re2.Set` tells which rules can match at all; only these are searched for. Texts are scanned as UTF-8: RE2 knows no other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import re2
@@ -44,62 +44,90 @@ class Rule(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A hit in bytes; the smallest is the one that counts: the first, then the longest, then that of the first rule."""
+    """A hit in bytes: it spans `first` to `last` of a match that starts at `start`."""
 
     start: int
-    """Where its match starts; the hit itself spans `first` to `last`."""
-    minus_end: int
-    place: int
     first: int
     last: int
     score: float
 
+    @property
+    def next(self) -> int:
+        """Return where the search goes on."""
+        return max(self.last, self.start + 1)
 
-class _Ready:
+
+class Search:
     """A rule ready to be searched for. `cap` is the most bytes of a match, where its pattern does not bound it."""
 
-    __slots__ = ("beginnings", "cap", "reach", "regexp", "rule")
+    __slots__ = ("_beginnings", "_cap", "_reach", "_regexp", "beginnings", "longest", "rule", "sieve")
 
     def __init__(self, rule: Rule) -> None:
         closure = closed(rule.pattern)
         self.rule = rule
-        self.regexp = compiled(rule.pattern)
-        self.cap = rule.longest if closure.longest is None else 0
-        self.reach = self.cap or 4 * (closure.longest or 0)
-        self.beginnings = closure.pattern
+        self.sieve = rule.sieve or rule.pattern
+        self.longest = rule.longest if closure.longest is None else closure.longest
+        self.beginnings = None if closure.pattern is None else rf"(?:{closure.pattern})\z"
+        """What could still become a match at the end of a text."""
+        self._regexp = compiled(rule.pattern)
+        self._beginnings = None if self.beginnings is None else compiled(self.beginnings)
+        self._cap = rule.longest if closure.longest is None else 0
+        self._reach = self._cap or 4 * self.longest
 
-    def next(self, data: bytes, at: int, place: int) -> Found | None:
-        """Return the first hit that starts at `at` or later."""
+    def chain(self, data: bytes, at: int) -> Sequence[Found]:
+        """Return the hits from byte `at` on, one behind the other."""
+        found, kept = self._next(data, at), []
+        while found is not None:
+            kept.append(found)
+            found = self._next(data, found.next)
+        return kept
+
+    def settled(self, data: bytes, at: int, chain: Sequence[Found]) -> int:
+        """Return the byte up to which all is settled, given the hits from `at` on."""
+        open_from = self._open(data, at)
+        for found in chain:
+            if found.start >= open_from:
+                break
+            if open_from < found.next:
+                open_from = self._open(data, found.next)
+        return open_from
+
+    def _open(self, data: bytes, at: int) -> int:
+        end = len(data)
+        found = None if self._beginnings is None else self._beginnings.search(data, max(at, end - self._reach))
+        return end if found is None else int(found.start())
+
+    def _next(self, data: bytes, at: int) -> Found | None:
         rule = self.rule
         while (span := self._match(data, at)) is not None:
-            start, end, first, last = span
+            start, first, last = span
             score = rule.score
             if rule.check is not None:
                 before = data[max(0, start - AROUND) : start].decode("utf-8", "ignore")
                 score = rule.check(data[first:last].decode("utf-8", "ignore"), before)
             if score > 0:
-                return Found(start, -end, place, first, last, score)
+                return Found(start, first, last, score)
             at = start + 1
         return None
 
-    def _match(self, data: bytes, at: int) -> tuple[int, int, int, int] | None:
-        if self.cap:
+    def _match(self, data: bytes, at: int) -> tuple[int, int, int] | None:
+        if self._cap:
             return self._capped(data, at)
-        found = self.regexp.search(data, at)
-        return None if found is None else (*found.span(), *found.span(self.rule.group))
+        found = self._regexp.search(data, at)
+        return None if found is None else (found.start(), *found.span(self.rule.group))
 
-    def _capped(self, data: bytes, at: int) -> tuple[int, int, int, int] | None:
+    def _capped(self, data: bytes, at: int) -> tuple[int, int, int] | None:
         """Search in windows of two caps: any match that starts in the first half and has no more than a cap ends in it."""
         while at < len(data):
-            found = self.regexp.search(data, at, at + 2 * self.cap)
+            found = self._regexp.search(data, at, at + 2 * self._cap)
             if found is None:
-                at += self.cap
+                at += self._cap
                 continue
             start, end = found.span()
-            if end - start > self.cap or start >= at + self.cap:
-                found = self.regexp.match(data, start, start + self.cap)
+            if end - start > self._cap or start >= at + self._cap:
+                found = self._regexp.match(data, start, start + self._cap)
             if found is not None:
-                return (*found.span(), *found.span(self.rule.group))
+                return (start, *found.span(self.rule.group))
             at = start + 1
         return None
 
@@ -143,104 +171,62 @@ class _Shard:
 class Scanner:
     """A detector made of rules; `find` and `pending` are the port's (`engine.detecting`)."""
 
-    __slots__ = ("_ends", "_ready", "_sieve", "longest", "rules", "types", "whole")
+    __slots__ = ("_ends", "_ends_of", "_sieve", "longest", "searches", "types", "whole")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
-        self._ready = [_Ready(rule) for rule in self.rules]
-        self._sieve = Sieve(self.sieves)
-        self._ends = [*_ends(self._ready)]
-        self.types: Sequence[str] = tuple(dict.fromkeys(rule.type for rule in self.rules))
+        self.searches = [Search(rule) for rule in rules]
+        self._sieve = Sieve([one.sieve for one in self.searches])
+        self._ends_of = [place for place, one in enumerate(self.searches) if one.beginnings is not None]
+        self._ends = Sieve([one.beginnings for one in self.searches if one.beginnings is not None])
+        self.types: Sequence[str] = tuple(dict.fromkeys(rule.type for rule in rules))
         self.whole = False
-        self.longest = max(ready.cap or ready.reach // 4 for ready in self._ready)
+        self.longest = max(one.longest for one in self.searches)
 
     @property
-    def sieves(self) -> Sequence[str]:
-        """Return for each rule a pattern of what its matches contain."""
-        return [rule.sieve or rule.pattern for rule in self.rules]
-
-    @property
-    def beginnings(self) -> Sequence[str]:
-        """Return patterns of what could still become a match at the end of a text."""
-        return [rf"(?:{ready.beginnings})\z" for ready in self._ready if ready.beginnings is not None]
-
-    @property
-    def reach(self) -> int:
-        """Return how many bytes before its end a text can still become a match."""
-        return max(ready.reach for ready in self._ready)
+    def rules(self) -> Sequence[Rule]:
+        """Return the rules."""
+        return [one.rule for one in self.searches]
 
     def find(self, text: str, start: int = 0) -> Sequence[Hit]:
-        """Return all hits from `start` on, which do not overlap."""
+        """Return all hits from `start` on; those of different rules may overlap."""
         data = text.encode("utf-8", "replace")
         at = offset(text, data, start)
-        return self.hits(data, self.chain(data, at, self.fired(data, at)))
+        found = [
+            (one, self.searches[place].rule.type)
+            for place in self._sieve.passed(behind(data, at))
+            for one in self.searches[place].chain(data, at)
+        ]
+        return hits(data, sorted(found))
 
     def pending(self, text: str, start: int = 0) -> int:
         """Return the first place, from `start` on, from which on the text's end could become a hit or a longer one."""
         data = text.encode("utf-8", "replace")
         at = offset(text, data, start)
-        return character(text, data, self.settled(data, at, self.chain(data, at, self.fired(data, at))))
-
-    def fired(self, data: bytes, at: int) -> list[int]:
-        """Return the places of the rules that can match from `at` on."""
-        return self._sieve.passed(data[at - 1 :] if at > 0 else data)
-
-    def chain(self, data: bytes, at: int, fired: Iterable[int]) -> Sequence[Found]:
-        """Return the hits of some rules from byte `at` on, one behind the other."""
-        ready = self._ready
-        waiting = [found for place in fired if (found := ready[place].next(data, at, place)) is not None]
-        kept: list[Found] = []
-        while waiting:
-            best = min(waiting)
-            kept.append(best)
-            at = max(best.last, best.start + 1)
-            waiting = [
-                later
-                for one in waiting
-                if (later := one if one.start >= at else ready[one.place].next(data, at, one.place)) is not None
-            ]
-        return kept
-
-    def settled(self, data: bytes, at: int, chain: Sequence[Found]) -> int:
-        """Return the byte up to which all is settled, given the hits from `at` on."""
-        open_from = self._open(data, at)
-        for found in chain:
-            if found.start >= open_from:
-                break
-            at = max(found.last, found.start + 1)
-            if open_from < at:
-                open_from = self._open(data, at)
-        return open_from
-
-    def _open(self, data: bytes, at: int) -> int:
-        end = first = len(data)
-        for regexp, reach in self._ends:
-            found = regexp.search(data, max(at, end - reach))
-            if found is not None and found.start() < first:
-                first = found.start()
-        return first
-
-    def hits(self, data: bytes, chain: Sequence[Found]) -> Sequence[Hit]:
-        """Return hits in characters."""
-        if not chain:
-            return ()
-        places = characters(data, (edge for found in chain for edge in (found.first, found.last)))
-        return [
-            Hit(start, end, self.rules[found.place].type, found.score)
-            for found, start, end in zip(chain, places[::2], places[1::2], strict=True)
-        ]
+        tail = behind(data, at)
+        chains = {place: self.searches[place].chain(data, at) for place in self._sieve.passed(tail)}
+        settled = len(data)
+        for one in self._ends.passed(tail):
+            place = self._ends_of[one]
+            settled = min(settled, self.searches[place].settled(data, at, chains.get(place, ())))
+        spans = sorted((found for chain in chains.values() for found in chain), reverse=True)
+        for found in spans:
+            if found.start < settled < found.last:
+                settled = found.start
+        return character(text, data, settled)
 
 
-def _ends(ready: Sequence[_Ready]) -> Iterator[tuple[re2._Regexp, int]]:
-    """Yield anchored patterns of beginnings, those together that reach as far back, and how far that is."""
-    reaches: dict[int, list[str]] = {}
-    for one in ready:
-        if one.beginnings is not None:
-            reaches.setdefault(one.cap or -1, []).append(one.beginnings)
-    for cap, patterns in reaches.items():
-        reach = cap if cap > 0 else max(one.reach for one in ready if not one.cap)
-        for at in range(0, len(patterns), SHARD):
-            yield compiled(rf"(?:{'|'.join(patterns[at : at + SHARD])})\z"), reach
+def hits(data: bytes, found: Sequence[tuple[Found, str]]) -> list[Hit]:
+    """Return hits in characters, each given with its type."""
+    if data.isascii():
+        return [Hit(one.first, one.last, type_, one.score) for one, type_ in found]
+    edges = sorted({edge for one, _ in found for edge in (one.first, one.last)})
+    places = dict(zip(edges, characters(data, edges), strict=True))
+    return [Hit(places[one.first], places[one.last], type_, one.score) for one, type_ in found]
+
+
+def behind(data: bytes, at: int) -> bytes:
+    """Return what stands from a byte on, and the byte before, which says whether a word begins there."""
+    return data[at - 1 :] if at > 0 else data
 
 
 def offset(text: str, data: bytes, place: int) -> int:
@@ -255,8 +241,6 @@ def character(text: str, data: bytes, at: int) -> int:
 
 def characters(data: bytes, edges: Iterable[int]) -> list[int]:
     """Return the characters that start at some bytes, given in ascending order."""
-    if data.isascii():
-        return [*edges]
     places, last, count = [], 0, 0
     for edge in edges:
         count += len(data[last:edge].decode("utf-8", "ignore"))

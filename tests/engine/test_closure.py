@@ -66,7 +66,7 @@ def test_optional_parts_do_not_double_the_pattern():
     ],
 )  # fmt: skip
 def test_what_is_refused_says_what_to_write(pattern, advice):
-    with pytest.raises(ValueError, match="is refused|matches the empty|half characters") as refused:
+    with pytest.raises(ValueError, match=r"is refused|matches the empty|half characters") as refused:
         closed(pattern)
     assert advice in str(refused.value)
 

@@ -44,7 +44,10 @@ def in_pieces(scanner: Scanner, text: str, cuts: list[int]) -> list[Hit]:
         start = settled
         gone = max(0, start - base - AROUND)
         kept, base = kept[gone:], base + gone
-    return [*found, *(hit._replace(start=hit.start + base, end=hit.end + base) for hit in scanner.find(kept, start - base))]
+    return [
+        *found,
+        *(hit._replace(start=hit.start + base, end=hit.end + base) for hit in scanner.find(kept, start - base)),
+    ]
 
 
 @given(st.data(), scanners(), TEXTS)
@@ -70,14 +73,23 @@ def test_a_match_without_a_bound_is_cut_and_goes_on():
     assert scanner.longest == 10
 
 
-def test_the_longest_of_rules_that_hit_at_one_place_counts():
-    scanner = Scanner([Rule("SHORT", r"\d{4}"), Rule("LONG", r"\d{6}"), Rule("CHECKED", r"\d{8}", lambda *_: 0.0)])
-    assert scanner.find("12345678") == [Hit(0, 6, "LONG", 1.0)]
+def test_what_one_rule_hits_hides_nothing_from_another():
+    """A short hit that comes first must not let the rest of a longer one go."""
+    scanner = Scanner(
+        [
+            Rule("NAMED", r"key=(\w{4})", group=1),
+            Rule("KEY", r"\b[a-z]{2}\d{6}"),
+            Rule("CHECKED", r"\d+", lambda *_: 0.0),
+        ]
+    )
+    assert scanner.find("key=ab123456") == [Hit(4, 8, "NAMED", 1.0), Hit(4, 12, "KEY", 1.0)]
 
 
 def test_a_check_sees_what_stands_before():
     seen = []
-    Scanner([Rule("T", "x", lambda found, before: float(bool(seen.append((found, before)) or 1)))]).find("é" * 60 + "abx")
+    Scanner([Rule("T", "x", lambda found, before: float(bool(seen.append((found, before)) or 1)))]).find(
+        "é" * 60 + "abx"
+    )
     ((found, before),) = seen
     assert (found, before) == ("x", "é" * 31 + "ab")
 
@@ -105,7 +117,9 @@ def test_more_rules_than_one_set_holds_are_all_asked():
     assert [hit.type for hit in Scanner(rules).find("key0 key63 key64 key191 key192")] == ["T0", "T63", "T64", "T191"]
 
 
-@pytest.mark.parametrize("text", ["a" * 100_000, "ab" * 50_000, "a" * 600 + "b", ("a" * 600 + "b") * 150, "b" * 100_000])
+@pytest.mark.parametrize(
+    "text", ["a" * 100_000, "ab" * 50_000, "a" * 600 + "b", ("a" * 600 + "b") * 150, "b" * 100_000]
+)
 def test_no_text_makes_a_search_slow(text):
     scanner = Scanner([Rule("T", "a.*b"), Rule("U", r"(?:a+)+\$"), Rule("V", "a[^b]*c")])
     began = time.perf_counter()

@@ -78,7 +78,7 @@ def _address(found: str) -> bool:
 
 
 def _v4(found: str, before: str) -> float:
-    return FAIR if _address(found) and not before.endswith((".", "v")) else 0.0
+    return FAIR if _address(found) and not before.endswith((".", "v", ":")) else 0.0
 
 
 def _v6(found: str, before: str) -> float:
