@@ -118,6 +118,9 @@ async def each(ask: Callable[[str], Awaitable[Finding]], texts: Sequence[str]) -
     """Ask for each text on its own, a few side by side; a blank text holds nothing and is not asked for."""
     found = [Finding()] * len(texts)
     spoken = [place for place, text in enumerate(texts) if text.strip()]
+    if len(spoken) == 1:  # needs no task
+        found[spoken[0]] = await ask(texts[spoken[0]])
+        return found
     for first in range(0, len(spoken), AT_ONCE):
         places = spoken[first : first + AT_ONCE]
         # All are waited for, also where one fails: none goes on behind the caller's back.

@@ -2,8 +2,9 @@
 
 Settings, LiteLLM's names: `presidio_analyzer_api_base` (or PRESIDIO_ANALYZER_API_BASE; without a scheme it is http's),
 `pii_entities_config` {entity: MASK or BLOCK} (absent: all that the analyzer knows, to mask), `presidio_score_thresholds`
-{entity or ALL: least score}, `presidio_entities_deny_list` (entities never reported), `presidio_language` (en), and
-`presidio_ad_hoc_recognizers`, a list of recognizers or the path of a JSON file with one. No anonymizer is asked: spans come
+{entity or ALL: least score}, `presidio_entities_deny_list` (entities never reported), `presidio_language` (en),
+`presidio_ad_hoc_recognizers`, a list of recognizers or the path of a JSON file with one, and
+`presidio_analyze_chunk_size_bytes` (500000): a text that could be larger is several questions that overlap. No anonymizer is asked: spans come
 back, in Unicode code points, as Python counts. A client may choose the language: `guardrail_config: {language: de}`.
 
 Source: microsoft.github.io/presidio/api-docs, `POST /analyze`.
@@ -19,7 +20,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from engine.asking import Service, each, spanned
+from engine.asking import Service, each, pieces, spanned
 from engine.contracts import Deps
 from engine.detecting import Finding, Hit, Question
 from engine.settings import Settings
@@ -28,8 +29,18 @@ NAME = "presidio"
 BASE = "presidio_analyzer_api_base"
 VARIABLE = "PRESIDIO_ANALYZER_API_BASE"
 ALL = "ALL"
+LARGEST = 500_000
+WIDEST = 6
+"""Bytes that a character has at most where it is written as JSON."""
+OVERLAP = 500
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:[-_][A-Za-z0-9]{2,8})?")
-_ELSEWHERE = ("presidio_anonymizer_api_base", "presidio_filter_scope", "presidio_run_on", "output_parse_pii")
+_ELSEWHERE = (
+    "presidio_anonymizer_api_base",
+    "presidio_filter_scope",
+    "presidio_run_on",
+    "output_parse_pii",
+    "mask_pii_fail_closed",
+)
 """Settings that LiteLLM has for what the guardrail does here."""
 
 
@@ -56,6 +67,9 @@ class Presidio:
         recognizers = _recognizers(reader.anything("presidio_ad_hoc_recognizers"))
         if recognizers:
             self._question["ad_hoc_recognizers"] = recognizers
+        self._most = int(reader.number("presidio_analyze_chunk_size_bytes", LARGEST, 1 << 30)) // WIDEST
+        if self._most < 2 * OVERLAP:
+            raise ValueError(f"presidio_analyze_chunk_size_bytes: write at least {2 * OVERLAP * WIDEST}")
         reader.end(("type", "timeout", *_ELSEWHERE))
         self._service = Service(NAME, deps.http, base._replace(path=f"{base.path}/analyze"), list[_Found], {})
 
@@ -65,13 +79,21 @@ class Presidio:
         return await each(lambda text: self._one(text, asked), question.texts)
 
     async def _one(self, text: str, asked: Mapping[str, Any]) -> Finding:
+        parts = await each(lambda piece: self._piece(piece, asked), pieces(text, self._most, OVERLAP))
+        # What lies across a seam is found by both of its pieces, whole or cut: the same place twice is one hit.
+        found = {
+            hit._replace(start=hit.start + place * (self._most - OVERLAP), end=hit.end + place * (self._most - OVERLAP))
+            for place, part in enumerate(parts)
+            for hit in part.hits
+        }
+        blocked = sorted({hit.type for hit in found if self._actions.get(hit.type) == "BLOCK"})
+        return Finding(sorted(found), refused=f"blocked entity detected: {', '.join(blocked)}" if blocked else "")
+
+    async def _piece(self, text: str, asked: Mapping[str, Any]) -> Finding:
         found = await self._service.ask({"text": text, **asked})
         for one in found:
             spanned(NAME, text, one.start, one.end)
-        kept = [one for one in found if self._counts(one)]
-        hits = sorted(Hit(one.start, one.end, one.entity_type, one.score) for one in kept)
-        blocked = sorted({hit.type for hit in hits if self._actions.get(hit.type) == "BLOCK"})
-        return Finding(hits, refused=f"blocked entity detected: {', '.join(blocked)}" if blocked else "")
+        return Finding([Hit(one.start, one.end, one.entity_type, one.score) for one in found if self._counts(one)])
 
     def _counts(self, one: _Found) -> bool:
         if one.entity_type in self._denied:

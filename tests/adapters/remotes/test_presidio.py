@@ -88,6 +88,22 @@ async def test_a_client_chooses_the_language_and_nothing_else(service, deps):
     ]
 
 
+async def test_a_long_text_is_several_questions_and_a_hit_at_a_seam_is_one(service, deps):
+    async def finds(exchange):
+        text = json.loads(exchange.body)["text"]
+        place = text.find("zoe@example.org")
+        await exchange.json([{**MAIL, "start": place, "end": place + 15}] if place >= 0 else [])
+
+    service.upstream.handler = finds
+    made = detector(service, deps, presidio_analyze_chunk_size_bytes=6 * 1_000)
+    for place in (0, 490, 499, 500, 501, 985, 986, 2_985):
+        text = f"{'ü' * place}zoe@example.org".ljust(3_000, "字")
+        (finding,) = await made.ask(asking(text))
+        assert finding.hits == [Hit(place, place + 15, "EMAIL_ADDRESS")]
+    assert max(len(exchange.body) for exchange in service.exchanges) <= 6_000 + 100
+    assert {len(asked["text"]) for asked in service.asked} == {1_000}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -138,6 +154,7 @@ async def test_the_address_comes_from_the_environment_too_and_needs_no_scheme(se
         ({"presidio_score_thresholds": {"PERSON": "0.7"}}, "presidio_score_thresholds.PERSON: write a number, not a text"),
         ({"presidio_entities_deny_list": "PERSON"}, "presidio_entities_deny_list: write a list of texts, not a text"),
         ({"presidio_ad_hoc_recognizers": "/nowhere"}, "presidio_ad_hoc_recognizers: cannot read `/nowhere`"),
+        ({"presidio_analyze_chunk_size_bytes": 100}, "presidio_analyze_chunk_size_bytes: write at least 6000"),
         ({"presidio_ad_hoc_recognizers": [1]}, "presidio_ad_hoc_recognizers: write a list of recognizers"),
         ({"presidio_score_threshold": 1}, "presidio_score_threshold: unknown; did you mean `presidio_score_thresholds`?"),
     ],
