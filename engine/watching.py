@@ -63,6 +63,8 @@ def _remote(said: Any, registry: Registry) -> RemoteDetector:
     kind = said.get("type") if isinstance(said, dict) else None
     if not isinstance(kind, str):
         raise ValueError("needs a `type`, such as `presidio`")  # noqa: TRY004 - of what is written, not of the program
+    if kind == "judge":
+        raise ValueError("`judge` cannot be asked from a gateway yet: use a service, or a prompt of your own")
     settings = {name: _resolved(value, registry.environ) for name, value in said.items() if name != "type"}
     return registry.remote_detector(kind, settings)
 

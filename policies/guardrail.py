@@ -2,7 +2,7 @@ r"""`Guardrail`: what must not pass in the texts of calls, and what is done abou
 
     kind: Guardrail
     name: no-secrets
-    phases: [input, output, toolCalls]      # also toolResults, and log: only what is recorded
+    phases: [input, output, toolCalls]      # also toolResults
     detect:
       - {secrets: all}
       - {pii: [EMAIL_ADDRESS, CREDIT_CARD], action: mask}
@@ -26,7 +26,7 @@ from typing import Self
 
 from engine.policy import Detect, Head, Policy, Reader, Watch
 
-PHASES = ("input", "output", "toolCalls", "toolResults", "log")
+PHASES = ("input", "output", "toolCalls", "toolResults")
 ACTIONS = ("block", "mask", "log")
 LONGEST = 16_384
 """Characters of one finding that may be asked for: so many are held back of a stream."""

@@ -1,8 +1,7 @@
 """LiteLLM's `guardrails:` section, written as the `Guardrail` policies that it means.
 
 What runs here without a service (`litellm_content_filter`, `hide-secrets`, `detect_prompt_injection`) becomes local detectors; the
-others ask theirs. `mode` says when: `pre_call` and `during_call` look at what is asked, `post_call` at what is answered,
-`logging_only` at what is recorded.
+others ask theirs. `mode` says when: `pre_call` and `during_call` look at what is asked, `post_call` at what is answered.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ PHASES: Mapping[str, tuple[str, ...]] = {
     "pre_call": ("input", "toolCalls", "toolResults"),
     "during_call": ("input", "toolCalls", "toolResults"),
     "post_call": ("output", "toolCalls"),
-    "logging_only": ("log",),
     "pre_mcp_call": ("input",),
     "during_mcp_call": ("input",),
 }
@@ -25,6 +23,7 @@ SERVICES = {
     "model_armor": "model_armor", "generic_guardrail_api": "generic",
 }  # fmt: skip
 """LiteLLM's names of what asks a service, and ours."""
+LOGGING = "logging_only"
 OWN = frozenset({"guardrail", "mode", "default_on", "guardrail_info"})
 PREBUILT = {
     "us_ssn": "US_SSN", "email": "EMAIL_ADDRESS", "phone": "PHONE_NUMBER", "us_phone": "PHONE_NUMBER", "visa": "CREDIT_CARD",
@@ -68,6 +67,8 @@ def _phases(mode: Any) -> tuple[str, ...]:
         tags = mode.get("tags") or {}
         mode = [one for written in (*tags.values(), mode.get("default")) for one in _listed(written)]
     wanted = _listed(mode) or ["pre_call"]
+    if LOGGING in wanted:
+        raise NotOursError(f"mode `{LOGGING}` is not to be had here: records hold content by its hash")
     unknown = [one for one in wanted if one not in PHASES]
     if unknown:
         raise ValueError(f"mode `{unknown[0]}` is not known; they are {', '.join(PHASES)}")
@@ -85,8 +86,8 @@ def _presidio(params: Said, phases: tuple[str, ...]) -> dict[str, Any]:
             *(PHASES["pre_call"] if scope != "output" else ()),
             *(PHASES["post_call"] if scope != "input" else ()),
         )
-    if params.get("logging_only"):
-        phases = PHASES["logging_only"]
+    if params.get(LOGGING):
+        raise NotOursError(f"`{LOGGING}` is not to be had here: records hold content by its hash")
     return {"phases": list(dict.fromkeys(phases)), "action": "mask", "restore": bool(params.get("output_parse_pii"))}
 
 

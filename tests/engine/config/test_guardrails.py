@@ -43,7 +43,6 @@ def test_a_content_filter():
         ("pre_call", {"input", "toolCalls", "toolResults"}),
         ("post_call", {"output", "toolCalls"}),
         (["pre_call", "post_call"], {"input", "output", "toolCalls", "toolResults"}),
-        ("logging_only", {"log"}),
         ({"tags": {"a": "post_call"}, "default": "pre_call"}, {"input", "output", "toolCalls", "toolResults"}),
         (None, {"input", "toolCalls", "toolResults"}),
     ],
@@ -78,6 +77,8 @@ def test_prompt_injection():
 def test_what_is_not_to_be_had_says_what_is():
     with pytest.raises(NotOursError, match=r"`aporia` is not to be had here; there are .*presidio"):
         document({"guardrail_name": "a", "litellm_params": {"guardrail": "aporia", "mode": "pre_call"}})
+    with pytest.raises(NotOursError, match="mode `logging_only` is not to be had here"):
+        document({"guardrail_name": "a", "litellm_params": {"guardrail": "hide-secrets", "mode": "logging_only"}})
     with pytest.raises(ValueError, match="mode `sometimes` is not known"):
         document({"guardrail_name": "a", "litellm_params": {"guardrail": "hide-secrets", "mode": "sometimes"}})
     with pytest.raises(ValueError, match="needs `patterns`"):
