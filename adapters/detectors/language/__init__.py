@@ -65,6 +65,8 @@ class Language:
     def told(self, text: str) -> set[str]:
         """Return the languages that a text may be in; none where it tells too little."""
         latin = _WORD.findall(text.lower())
+        if text.isascii():
+            return self._small_words(latin)
         counts = {name: len(script.findall(text)) for name, script in _SCRIPTS.items()}
         name = max((one for one in counts if one not in SHARED), key=counts.__getitem__)
         letters = counts[name]

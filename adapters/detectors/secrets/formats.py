@@ -22,7 +22,8 @@ BLOCK = 8192
 TOKEN = 4096
 """Characters of a signed token."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_NAMES = re.compile(r"[A-Za-z_][A-Za-z_]*(?:[./:_-][A-Za-z_]+)*\d{0,4}")
+_NAMES = re.compile(r"[A-Za-z_]+\d{0,3}(?:[./:_-]+[A-Za-z_]+\d{0,3})*")
+_HOST = re.compile(r"(?i)[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?(?:/.*)?")
 _VERSION = re.compile(r"\w{0,8}\d+\.\d+|(?i:https?:|file:|/|\./|\w+:\d+$)|.*SNAPSHOT")
 _WORDY = re.compile(r"(?i)example|placeholder|changeme|your[-_]|redacted|dummy|\bxxx|test[-_]?(?:key|token)$")
 
@@ -99,6 +100,36 @@ FAMILIES: Mapping[str, Family] = {
     "FLY_TOKEN": Family(3.5, [r"\bfo1_[A-Za-z0-9_-]{43}", r"\bfm[12][ar]?_[A-Za-z0-9+/]{100,600}={0,3}"]),
     "ALIBABA_KEY": Family(3.0, [r"\bLTAI[A-Za-z0-9]{17,21}\b"]),
     "TENCENT_KEY": Family(3.0, [r"\bAKID[A-Za-z0-9]{32}\b"]),
+    "SONAR_TOKEN": Family(3.0, [r"\bsq[pua]_[a-z0-9]{40}\b"]),
+    "DOPPLER_TOKEN": Family(3.0, [r"\bdp\.(?:pt|st|ct|scim|audit)\.(?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{40,44}\b"]),
+    "DROPBOX_TOKEN": Family(3.5, [r"\bsl\.(?:u\.)?[A-Za-z0-9_=-]{130,700}"]),
+    "AIRTABLE_TOKEN": Family(3.0, [r"\bpat[A-Za-z0-9]{14}\.[a-f0-9]{64}\b"]),
+    "CLOUDFLARE_KEY": Family(3.0, [r"\bv1\.0-[a-f0-9]{24}-[a-f0-9]{146}\b"]),
+    "EASYPOST_KEY": Family(3.0, [r"\bEZ[AT]K[A-Za-z0-9]{54}\b"]),
+    "DUFFEL_TOKEN": Family(2.5, [r"\bduffel_(?:test|live)_[A-Za-z0-9_=-]{43}"]),
+    "FLUTTERWAVE_KEY": Family(2.5, [r"\bFLW(?:PUB|SEC)K(?:_TEST)?-[A-Za-z0-9]{32}-X\b", r"\bFLWSECK_TEST-?[A-Za-z0-9]{12}\b"]),
+    "FRAMEIO_TOKEN": Family(3.0, [r"\bfio-u-[A-Za-z0-9_=-]{64}"]),
+    "HEROKU_KEY": Family(3.5, [r"\bHRKU-(?:AA[A-Za-z0-9_-]{58}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"]),
+    "INFRACOST_KEY": Family(3.0, [r"\bico-[A-Za-z0-9]{32}\b"]),
+    "LOB_KEY": Family(3.0, [r"\b(?:live|test)_(?:pub_)?[a-f0-9]{31,35}\b"]),
+    "NETLIFY_TOKEN": Family(3.0, [r"\bnfp_[A-Za-z0-9]{36,40}\b"]),
+    "NUGET_KEY": Family(3.0, [r"\boy2[a-z0-9]{43}\b"]),
+    "OPENSHIFT_TOKEN": Family(3.5, [r"\bsha256~[A-Za-z0-9_-]{43}"]),
+    "PREFECT_TOKEN": Family(2.5, [r"\bpnu_[A-Za-z0-9]{36}\b"]),
+    "README_TOKEN": Family(2.5, [r"\brdme_[a-z0-9]{70}\b"]),
+    "SCALINGO_TOKEN": Family(3.0, [r"\btk-us-[A-Za-z0-9_-]{48}"]),
+    "BREVO_KEY": Family(3.0, [r"\bxkeysib-[a-f0-9]{64}-[A-Za-z0-9]{16}\b"]),
+    "SHIPPO_TOKEN": Family(3.0, [r"\bshippo_(?:live|test)_[a-fA-F0-9]{40}\b"]),
+    "SETTLEMINT_TOKEN": Family(3.0, [r"\bsm_(?:aat|pat|sat)_[A-Za-z0-9]{16}\b"]),
+    "TYPEFORM_TOKEN": Family(3.0, [r"\btfp_[A-Za-z0-9_.=-]{59}"]),
+    "YANDEX_KEY": Family(3.0, [r"\bAQVN[A-Za-z0-9_-]{35,38}", r"\bt1\.[A-Z0-9a-z_-]{6,400}={0,2}\.[A-Z0-9a-z_-]{86}={0,2}", r"\bYC[A-Za-z0-9_-]{38}"]),
+    "CLICKHOUSE_KEY": Family(3.0, [r"\b4b1d[A-Za-z0-9]{38}\b"]),
+    "MAXMIND_KEY": Family(3.0, [r"\b[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk\b"]),
+    "CLOJARS_TOKEN": Family(2.5, [r"(?i)\bCLOJARS_[a-z0-9]{60}\b"]),
+    "ADOBE_SECRET": Family(2.5, [r"\bp8e-[a-zA-Z0-9]{32}\b"]),
+    "HOSTING_TOKEN": Family(3.0, [r"\bvercel_[A-Za-z0-9]{24,60}\b", r"\brnd_[A-Za-z0-9]{28,32}\b", r"\bre_[A-Za-z0-9]{8}_[A-Za-z0-9]{24}\b"]),
+    "TEAMS_WEBHOOK": Family(3.0, [r"https://[a-z0-9-]{1,60}\.webhook\.office\.com/webhookb2/[A-Za-z0-9@/-]{80,260}"]),
+    "SIDEKIQ_CREDENTIAL": Family(0.0, [r"(?i)BUNDLE_(?:ENTERPRISE|GEMS)__CONTRIBSYS__COM[\s=:\"']{1,6}[a-f0-9]{8}:[a-f0-9]{8}", r"(?i)https?://[a-f0-9]{8}:[a-f0-9]{8}@(?:gems|enterprise)\.contribsys\.com"]),
     "INTERLOCK_KEY": Family(3.0, [r"\bsk-[A-Za-z0-9_-]{20,24}\b"]),
 }  # fmt: skip
 """What is told by its form."""
@@ -114,14 +145,23 @@ def random_enough(least: float) -> Check:
     return lambda found, _: 1.0 if entropy(found) >= least else 0.0
 
 
-def _assigned(found: str, _: str) -> float:
-    """Tell a password from code: some entropy, letters and digits, no name, number, version, path or address."""
-    mixed = any(map(str.isdigit, found)) and any(map(str.isalpha, found))
-    plain = _UUID.fullmatch(found) or _NAMES.fullmatch(found) or _VERSION.match(found) or _WORDY.search(found)
-    return 0.8 if mixed and plain is None and entropy(found) >= min(3.0, math.log2(len(found)) * 0.75) else 0.0
+def _mixed(found: str) -> bool:
+    return any(map(str.isdigit, found)) and any(map(str.isalpha, found))
 
 
-def _told(found: str, _: str) -> float:
+def _password(found: str, _: str) -> float:
+    """Tell a password from code: letters and digits, no version, path or address."""
+    plain = _UUID.fullmatch(found) or _VERSION.match(found) or _WORDY.search(found) or _HOST.fullmatch(found)
+    return 0.8 if _mixed(found) and plain is None and entropy(found) >= min(2.75, math.log2(len(found)) * 0.75) else 0.0
+
+
+def _assigned(found: str, before: str) -> float:
+    """Tell a key from code: as a password, and of no words."""
+    words = _NAMES.fullmatch(found) or entropy(found) < min(3.0, math.log2(len(found)) * 0.75)
+    return 0.0 if words else _password(found, before)
+
+
+def _spoken(found: str, _: str) -> float:
     return (
         0.7 if any(map(str.isdigit, found)) and any(map(str.isalpha, found)) and _UUID.fullmatch(found) is None else 0.0
     )
@@ -146,9 +186,11 @@ def _userinfo(found: str, _: str) -> float:
 
 
 _NAMED = (
-    r"(?i)(?:password|passwd|passphrase|pwd|secret|secret[_-]?key|api[_-]?key|apikey|access[_-]?key|private[_-]?key|auth[_-]?key"
-    r"|(?:access|auth|api|bearer|refresh|session|bot|secret|private|service)[_-]?token|token|credentials?|client[_-]?secret)"
+    r"(?i)(?:secret|(?:secret|api|access|private|auth|account|encryption|signing|master|service|client|app|admin|cos|iam|softlayer|sl|cloudant|cl|ibm)[_-]?key"
+    r"|apikey|(?:access|auth|api|bearer|refresh|session|bot|secret|private|service)?[_-]?token|credentials?|client[_-]?secret)"
 )
+_WORDS = r"(?i)(?:password|passwd|passphrase|pwd|[_-]pass|[_-]pw)"
+_IS = r"[\"']?\s{0,3}(?:=>|:=|==?|:)\s{0,3}[\"']?([^\s\"'`,;<>{}()\[\]$|&]{8,200})"
 
 
 def rules() -> Iterator[Rule]:
@@ -183,31 +225,29 @@ def _passwords() -> Iterator[Rule]:
     yield Rule(
         "BASIC_AUTH",
         r"(?i)\bcurl\b[^\n]{0,300}?\s(?:-u|--user)[ =]\s{0,2}[\"']?[^\s:\"']{1,100}:([^\s\"']{4,100})",
-        _told,
+        _spoken,
         group=1,
         sieve="(?i)curl",
     )
     yield Rule(
         "AUTHORIZATION",
         r"(?i)authorization[\"']?\s{0,2}[:=]\s{0,2}[\"']?(?:bearer|basic|token)\s{1,2}([A-Za-z0-9_.~+/=-]{12,600})",
-        _told,
+        _spoken,
         group=1,
         sieve="(?i)authorization",
     )
-    yield Rule(
-        "PASSWORD", _NAMED + r"[\"']?\s{0,3}(?:=>|:=|==?|:)\s{0,3}[\"']?([^\s\"'`,;<>{}()\[\]$|&]{8,200})", _assigned, group=1,
-        sieve=_NAMED + r"[\"']?\s{0,3}[:=]",
-    )  # fmt: skip
+    yield Rule("PASSWORD", _NAMED + _IS, _assigned, group=1, sieve=_NAMED + r"[\"']?\s{0,3}[:=]")
+    yield Rule("PASSWORD", _WORDS + _IS, _password, group=1, sieve=_WORDS + r"[\"']?\s{0,3}[:=]")
     yield Rule(
         "PASSWORD",
         r"(?i)(?:password|passphrase|passwd|pwd)\s{1,2}(?:is|was|to)\s{0,2}:?\s{1,2}[\"'`]?([^\s\"'`,;<>]{6,64})",
-        _told,
+        _spoken,
         group=1,
         sieve="(?i)pass|pwd",
     )
     yield Rule(
         "PASSWORD",
         r"(?:密码|口令|密钥)(?:是|为|改成|设为)?\s{0,2}[:\x{ff1a}=]?\s{0,2}([A-Za-z0-9!@#$%^&*_+=.~-]{6,64})",
-        _told,
+        _spoken,
         group=1,
     )
