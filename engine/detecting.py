@@ -37,13 +37,17 @@ class Detector(Protocol):
 
     def __init__(self, said: Any) -> None: ...
 
-    def find(self, text: str) -> Sequence[Hit]:
-        """Return all hits by where they start; they may overlap. Never raises, whatever the text; linear in its length."""
+    def find(self, text: str, start: int = 0) -> Sequence[Hit]:
+        """Return all hits by where they start, from `start` on; they may overlap. Never raises, whatever the text; linear in its length.
 
-    def pending(self, text: str) -> int:
-        """Return the first place from which on the end of a text could become a hit, or a longer one, were there more of it.
+        What stands before `start` is only what stands before: the last `engine.scanning.AROUND` characters of it at most.
+        """
 
-        The text's length where that cannot be. What lies before is settled: no text behind changes what is found in it.
+    def pending(self, text: str, start: int = 0) -> int:
+        """Return the first place, from `start` on, from which on the end of a text could become a hit, or a longer one, were there more.
+
+        The text's length where that cannot be. What lies before is settled: no text behind changes what is found in it, no hit
+        that starts before ends behind, and `find` from there on finds what it would have found from `start` on.
         """
 
 
@@ -57,7 +61,10 @@ class Question(NamedTuple):
     messages: Sequence[Mapping[str, Any]] = ()
     """The conversation, where the service wants it whole."""
     metadata: Mapping[str, Any] = {}
-    """What a client sent for this guardrail (`extra_body`), and the key's metadata."""
+    """What is known of the call: `extra_body` and `guardrail_config` are what a client sent for this guardrail.
+
+    All else is the gateway's own: `user_api_key_*` says who asks, `litellm_call_id` and `litellm_trace_id` which call it is.
+    """
 
 
 class Finding(NamedTuple):
@@ -74,6 +81,15 @@ class RemoteDetector(Protocol):
 
     async def ask(self, question: Question) -> Sequence[Finding]:
         """Return a finding for each text, in their order."""
+
+
+class Blocked(Exception):  # noqa: N818 - a finding, not a fault
+    """A text must not go on; says what of, never the text."""
+
+    def __init__(self, type_: str, detector: str) -> None:
+        super().__init__(f"`{type_}` found by `{detector}`")
+        self.type = type_
+        self.detector = detector
 
 
 class DetectorError(Exception):

@@ -1,0 +1,1 @@
+"""What finds in texts what must not pass, one file for each."""
