@@ -80,5 +80,14 @@ class RemoteDetector(Protocol):
         """Return a finding for each text, in their order."""
 
 
+class Blocked(Exception):  # noqa: N818 - a finding, not a fault
+    """A text must not go on; says what of, never the text."""
+
+    def __init__(self, type_: str, detector: str) -> None:
+        super().__init__(f"`{type_}` found by `{detector}`")
+        self.type = type_
+        self.detector = detector
+
+
 class DetectorError(Exception):
     """A service could not be asked, or did not answer as it should; the message says which and why, without any text."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from engine.arguments import Arguments, Token, unescaped
 from engine.contracts import Channel, TextSlot
-from engine.detecting import Detector
+from engine.detecting import Blocked, Detector
 from engine.panel import Noted, Panel, View
 from engine.vault import Vault
 from engine.windowed import Windowed
@@ -44,15 +44,6 @@ class Watch(NamedTuple):
     """What takes a hit's place, `{type}` standing for its type; None for the detector's own way."""
     window: int = 0
     """For a detector that wants texts whole: characters of the windows that it is shown instead, each half over the next."""
-
-
-class Blocked(Exception):  # noqa: N818 - a finding, not a fault
-    """A text must not go on; says what of, never the text."""
-
-    def __init__(self, type_: str, detector: str) -> None:
-        super().__init__(f"`{type_}` found by `{detector}`")
-        self.type = type_
-        self.detector = detector
 
 
 class Redacted(NamedTuple):
