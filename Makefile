@@ -58,4 +58,4 @@ constraints: ## lock versions anew, without naming any index
 	$(LOCK) bench/peers/litellm/requirements.in -o bench/peers/litellm/requirements.txt
 
 clean: ## remove what was built
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out bench/peers/*/.venv bench/peers/*/node_modules
+	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis bench/out bench/peers/*/.venv bench/peers/*/node_modules tests/adapters/remotes/analyzer/.venv

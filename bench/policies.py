@@ -75,6 +75,17 @@ def thousand(directory: Path) -> Path:
     return _written(directory, documents)
 
 
+def guarded(directory: Path) -> Path:
+    """Write the site's policies and a guardrail of fifty patterns, personal data and credentials over all that is said."""
+    patterns = "".join(f"  - pattern: 'TICKET-{number:02d}-[0-9]{{4,8}}[a-f]?'\n" for number in range(50))
+    detect = f"{patterns}  - pii: all\n  - secrets: all\n"
+    phases = "phases: [input, output, toolCalls, toolResults]"
+    written = site(directory)
+    text = f"kind: Guardrail\nname: everything\n{phases}\naction: mask\ndetect:\n{detect}"
+    (written / "guardrail.yaml").write_text(text, encoding="utf-8")
+    return written
+
+
 def _rule(name: str, condition: str, match: str = "") -> str:
     quoted = condition.replace("'", "''")
     return f"kind: ModelAccess\nname: {name}\nmatch: {{{match}}}\nrules: [{{deny: '{quoted}'}}]\n"

@@ -135,6 +135,7 @@ ROWS: dict[str, Row] = {
     "interlock": Row(_interlock),
     "policies": Row(_under(policies.site)),
     "ledger": Row(_under(policies.site, limited_config)),
+    "guarded": Row(_under(policies.guarded)),
     "shared": Row(_shared(1)),
     "workers2": Row(_shared(2)),
     "rules100": Row(_under(policies.hundred)),

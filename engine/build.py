@@ -31,6 +31,7 @@ from engine.passages import Passages, Passing, own
 from engine.policy import Passage
 from engine.pricing import Price, Prices, agrees, custom
 from engine.snapshot import Deployment, ModelGroup, Settings, Snapshot, Wildcard
+from engine.watching import guards_of
 
 _PRICES = tuple(PriceFields.model_fields)
 _LIMITS = ("max_tokens", "max_input_tokens", "max_output_tokens")
@@ -65,8 +66,12 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     yield from builder.models(groups, wildcards)
     aliases, hidden = builder.aliases()
     passages = Passages(builder.passages(policies or PolicySet()))
+    guards = []
+    for guard in guards_of((policies or PolicySet()).policies, builder.registry, builder.problems):
+        guards.append(guard)
+        yield
     snapshot = Snapshot(
-        revision, _settings(builder.spec, groups), groups, wildcards, aliases, hidden, policies, passages
+        revision, _settings(builder.spec, groups), groups, wildcards, aliases, hidden, policies, passages, guards
     )
     builder.check_aliases(snapshot, aliases)
     builder.check_targets(snapshot)
@@ -77,6 +82,7 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     for caller in compiling(declared, builder.registry.kind, builder.problems):
         if caller is not None:
             callers.append(caller)
+            builder.problems += _missing(caller, snapshot)
             own = (one for each in caller.allowances for one in (*each.every, *chain(*each.by_model.values())))
             builder.problems += quotas.uncountable(builder.spec, own)
         yield
@@ -89,6 +95,13 @@ def _limits(spec: ConfigSpec, groups: list[ModelGroup], policies: PolicySet) -> 
     yield from chain(*quotas.models(spec).values(), *quotas.tags(spec).values())
     yield from (counter for group in groups for deployment in group.deployments for counter in deployment.counters)
     yield from (made(policy, limit, ()) for policy in policies.policies for limit in policy.limits())
+
+
+def _missing(caller: Caller, snapshot: Snapshot) -> Iterator[Problem]:
+    """Report the guardrails that a key asks for and nobody has."""
+    for name in sorted(caller.guardrails - snapshot.guardrails.keys()):
+        message = f"there is no guardrail `{name}`, which key `{caller.alias or caller.masked}` asks for"
+        yield Problem("error", None, "guardrails", message)
 
 
 class Builder:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.policy import Policy
     from engine.posting import Row
     from engine.snapshot import Deployment, ModelGroup, Snapshot
+    from engine.watched import Watched
 
 
 class Headers(dict[str, str]):
@@ -130,6 +131,7 @@ class Caller:
         "counted",
         "expires",
         "granted",
+        "guardrails",
         "key_hash",
         "masked",
         "metadata",
@@ -156,6 +158,8 @@ class Caller:
         self.team = ""
         self.org = ""
         self.project = ""
+        self.guardrails: frozenset[str] = frozenset()
+        """Guardrails that the key, its team or its user asks for."""
         self.models: tuple[str, ...] = ()
         self.team_models: tuple[str, ...] = ()
         self.user_models: tuple[str, ...] = ()
@@ -292,6 +296,7 @@ class Call:
         "upstream_seconds",
         "usage",
         "wants_usage",
+        "watched",
     )
 
     def __init__(self, call_id: str, route: Route, snapshot: Snapshot, source: Source) -> None:
@@ -330,6 +335,8 @@ class Call:
         self.deployment: Deployment | None = None
         self.account = Account()
         self.guards: tuple[TextGuard, ...] = ()
+        self.watched: Watched | None = None
+        """The guardrails that are at work; None where there are none."""
         self.attempt = 0
         self.usage: Usage | None = None
         self.status = 0

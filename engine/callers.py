@@ -72,6 +72,7 @@ class Callers:
         caller.org_models = _names(organization.said, "models")
         caller.tags = tuple(dict.fromkeys((*_names(said, "tags"), *_names(team.said, "tags"))))
         caller.allowed_tags = _names(said, "allowed_tags")
+        caller.guardrails = frozenset(name for one in (said, team.said, user.said) for name in _guardrails(one))
         caller.aliases = {**(team.said.get("model_aliases") or {}), **(said.get("aliases") or {})}
         caller.metadata = {**(team.said.get("metadata") or {}), **(said.get("metadata") or {})}
         whole = not row.team_id or self.declared.user_budget_everywhere
@@ -175,6 +176,11 @@ def fields(row: Row) -> dict[str, Any]:
 
 def _names(said: Mapping[str, Any], field: str) -> tuple[str, ...]:
     return tuple(said.get(field) or ())
+
+
+def _guardrails(said: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the guardrails that a row names, where LiteLLM has them: beside its other fields, or in its metadata."""
+    return (*_names(said, "guardrails"), *_names(said.get("metadata") or {}, "guardrails"))
 
 
 def _role(user: Owner) -> str:

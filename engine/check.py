@@ -64,7 +64,7 @@ def judged(call: Call) -> bool:
     """Tell whether policies must see the body of a request that goes on as it came: its content, or the model that it names."""
     policies = call.snapshot.policies
     plan = policies.plan(call.caller, call.route.operation, call.model, None)
-    if plan.editing or plan.needs.body():
+    if plan.editing or plan.governed.watching or plan.needs.body():
         return True
     return policies.chooses_models and not call.headers.get("content-type", "").lower().startswith(FILES)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from engine.call import Call, Usage
 from engine.claims import Claim, Count, Counter, Counters, CountersError, Hold, HoldId, Overrun, Past, Refused, Unit
+from engine.detecting import Detector, RemoteDetector
 from engine.errors import GatewayError
 from engine.outbound import Address, Http, HttpRequest, Origin, Pieces, Timeouts, Tunnel, Upload, Upstream, address
 from engine.slots import Slots
@@ -361,6 +362,15 @@ class Registry(Protocol):
 
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:
         """Open a store; raises StoreError."""
+
+    def detector(self, name: str, said: Any) -> Detector:
+        """Make a detector of what is written for it, once for the same text.
+
+        Raises ValueError for what is wrong with it, LookupError for one that nobody has.
+        """
+
+    def remote_detector(self, name: str, settings: Mapping[str, Any], deps: Deps | None = None) -> RemoteDetector:
+        """Make what asks a service about texts; raises ValueError naming the setting that is missing or wrong."""
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -61,7 +61,10 @@ class Question(NamedTuple):
     messages: Sequence[Mapping[str, Any]] = ()
     """The conversation, where the service wants it whole."""
     metadata: Mapping[str, Any] = {}
-    """What a client sent for this guardrail (`extra_body`), and the key's metadata."""
+    """What is known of the call: `extra_body` and `guardrail_config` are what a client sent for this guardrail.
+
+    All else is the gateway's own: `user_api_key_*` says who asks, `litellm_call_id` and `litellm_trace_id` which call it is.
+    """
 
 
 class Finding(NamedTuple):

@@ -14,12 +14,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
+import msgspec
+
 from engine.contracts import Clock, Counters, Deps, Dialect, Provider, Sink
+from engine.detecting import Detector, RemoteDetector
 from engine.policy import Policy
 from engine.storing import Store, StoreError
 
 DISTRIBUTION = "interlock-gateway"
 """What `pip` knows this program by; an extension that needs more than it has an extra of the extension's name."""
+DETECTORS = 1_000
+"""Detectors kept, by what is written for them; beyond it they are made anew."""
 SHOWN = 20
 """Names that an error lists."""
 
@@ -31,6 +36,7 @@ class Extensions:
         self._deps = deps
         self._providers: dict[str, Provider] = {}
         self._dialects: dict[str, Dialect] = {}
+        self._detectors: dict[bytes, Detector] = {}
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -77,6 +83,25 @@ class Extensions:
                 f"store `{name}` needs the package `{error.name}`: pip install '{DISTRIBUTION}[{name}]'"
             ) from error
         return store
+
+    def detector(self, name: str, said: Any) -> Detector:
+        """Make a detector of what is written for it, once for the same text.
+
+        Raises ValueError for what is wrong with it, LookupError for a detector that nobody has.
+        """
+        key = msgspec.json.encode((name, said))
+        found = self._detectors.get(key)
+        if found is None:
+            if len(self._detectors) >= DETECTORS:
+                self._detectors.clear()
+            module = "".join(f"_{one.lower()}" if one.isupper() else one for one in name)
+            found = self._detectors[key] = _find("detectors", module)(said)
+        return found
+
+    def remote_detector(self, name: str, settings: Mapping[str, Any], deps: Deps | None = None) -> RemoteDetector:
+        """Make what asks a service about texts; raises ValueError naming the setting that is missing or wrong."""
+        detector: RemoteDetector = _find("remotes", name)(settings, deps or self._deps)
+        return detector
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

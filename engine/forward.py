@@ -12,6 +12,7 @@ from engine.compose import compose
 from engine.contracts import Clock, Dialect, Random, Refused, Upstream
 from engine.errors import ClientError, InternalError, UpstreamError
 from engine.foreign import classify
+from engine.guard import guard
 from engine.ledger import Ledger
 from engine.refusals import OF_DEPLOYMENTS, refusal
 from engine.relay import Answer
@@ -134,6 +135,7 @@ async def degrade(call: Call, refused: Refused) -> None:
     call.route_reason = f"{counter.name} is used up: {call.model} -> {counter.fallback}"
     call.model, call.group, call.candidates = counter.fallback, group, ()
     await check(call)
+    await guard(call)
 
 
 def _until(refused: Refused) -> int:

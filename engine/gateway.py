@@ -6,6 +6,7 @@ from engine.call import Call
 from engine.check import check, check_passed, judged
 from engine.contracts import Arrival, Reply
 from engine.forward import Forwarder
+from engine.guard import guard, guard_passed, refuse_unguarded
 from engine.identity import Identity
 from engine.passages import Passing, cross
 from engine.passing import Passer
@@ -33,6 +34,7 @@ class Gateway:
             await self.receiver.receive(call)  # body -> members; never before the caller is known
             route(call)  # model name -> ModelGroup
             await check(call)  # access rules, tag routing, transforms
+            await guard(call)  # what must not pass in what is asked
             async with self.forwarder.forward(call) as answer:  # per attempt: pick a deployment, reserve, send
                 await answer.relay(reply, call.guards)  # bytes out; back-pressure and disconnect surface here
 
@@ -42,6 +44,7 @@ class Gateway:
             await self.identity.identify_passed(call, "")
             route(call)
             await check(call)
+            refuse_unguarded(call, "a realtime conversation")
             async with self.passer.converse(call, arrival) as tunnel:
                 await tunnel.relay(arrival)
 
@@ -53,5 +56,6 @@ class Gateway:
                 await self.identity.identify_passed(call, passing.key_header)
             held = await self.receiver.look(call, arrival, judged=judged(call))
             await check_passed(call, passing)  # whom it is for, rules, transforms
+            await guard_passed(call)
             async with self.passer.forward(call, passing, arrival, held) as answer:
                 await answer.relay(arrival)  # as it came; back-pressure and disconnect surface here

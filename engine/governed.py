@@ -48,7 +48,7 @@ class Governed:
 
     __slots__ = (
         "_needs", "alike", "editing", "judged", "limiting", "log", "loops", "named", "patterns", "plain", "policies", "quiet", "reads", "refs",
-        "routing",
+        "routing", "watching",
     )  # fmt: skip
 
     def __init__(self, policies: Sequence[Policy]) -> None:
@@ -62,6 +62,8 @@ class Governed:
         self.routing = tuple(policy for policy in policies if type(policy).direct is not Policy.direct)
         self.limiting = tuple(policy for policy in policies if type(policy).limits is not Policy.limits)
         self.editing = tuple(policy for policy in policies if type(policy).edits is not Policy.edits)
+        self.watching = tuple(policy.head.name for policy in policies if policy.watch() is not None)
+        """The guardrails, by name."""
         self.refs = frozenset(ref for policy in policies for ref in policy.head.refs)
         self.reads: tuple[Read, ...] = every(self.refs)
         self.log = log_of(policies)

@@ -203,7 +203,14 @@ class Plan:
                     refs |= expression.program.refs
             if bound.rule.expression is None:
                 refs |= bound.policy.head.refs
-        for policy in (*self.routing, *self.editing, *self.limiting, *(judged.policy for judged in self.judged)):
+        watching = (policy for policy in self.policies if policy.watch() is not None)
+        for policy in (
+            *self.routing,
+            *self.editing,
+            *self.limiting,
+            *watching,
+            *(judged.policy for judged in self.judged),
+        ):
             refs |= policy.head.refs
         return frozenset(refs)
 

@@ -135,6 +135,8 @@ def _told(call: Call) -> bytes:
     decision, told = call.decision, b""
     if call.route_reason:
         told = b"x-interlock-route-reason: %b\r\n" % shown(call.route_reason)
+    if call.watched is not None:
+        told += b"x-litellm-applied-guardrails: %b\r\n" % shown(",".join(call.watched.applied))
     if decision is None:
         return told
     if decision.determining:

@@ -7,13 +7,17 @@ that frame only the text is said again): so a guard never loses text, and never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Dialect, Frame, TextGuard, TextSlot
+from engine.detecting import Blocked
 from engine.errors import GatewayError
 from engine.frames import Frames, split
 
+FILTERED = "content_filter"
+"""What OpenAI calls an answer that was cut for what it says; each dialect has a word of its own."""
+DONE = b"[DONE]"
 TextId = tuple[Channel, int, int]
 """Which text: channel, choice, index."""
 
@@ -34,13 +38,16 @@ class Unchanged:
 class Texts:
     """Relay decoded frames through guards, in their order."""
 
-    __slots__ = ("_dialect", "_frames", "_guards", "_last")
+    __slots__ = ("_dialect", "_final", "_frames", "_guards", "_last", "blocked")
 
     def __init__(self, dialect: Dialect, guards: Sequence[TextGuard], *, hide_usage: bool = False) -> None:
         self._dialect = dialect
         self._guards = tuple(guards)
         self._frames = Frames(dialect, hide_usage=hide_usage)
         self._last: dict[TextId, tuple[Frame, TextSlot]] = {}
+        self._final: Frame | None = None
+        self.blocked: Blocked | None = None
+        """Why nothing more may leave; None while all is well."""
 
     @property
     def usage(self) -> Usage | None:
@@ -53,14 +60,35 @@ class Texts:
         return self._frames.tokens
 
     def feed(self, data: bytes) -> bytes:
-        """Return the guarded form of the frames that `data` completes."""
+        """Return the guarded form of the frames that `data` completes; of one that must not pass, and what follows, nothing."""
         whole = self._frames.feed(data)
-        return b"".join(map(self._pass, split(whole))) if whole else b""
+        return self._passed(split(whole)) if whole else b""
 
     def end(self) -> bytes:
         """Return the last frame, then what the guards still hold."""
-        rest = self._frames.end()
-        return b"".join(map(self._pass, split(rest))) + self._flush(EVERY)
+        out = self._passed(split(self._frames.end()))
+        try:
+            return out if self.blocked is not None else out + self._flush(EVERY)
+        except Blocked as found:
+            self.blocked = found
+            return out
+
+    def stopped(self, said: str) -> bytes:
+        """Write what ends the stream because of what was found, in the manner of its last frame, with a comment that says why."""
+        assert self._final is not None  # noqa: S101 - something was found in a frame
+        return f": {said}\n\n".encode() + self._dialect.finish(self._final, FILTERED)
+
+    def _passed(self, frames: Iterable[Frame]) -> bytes:
+        out = []
+        for frame in frames:
+            if self.blocked is not None:
+                break
+            self._final = frame if frame.data != DONE else self._final or frame
+            try:
+                out.append(self._pass(frame))
+            except Blocked as found:
+                self.blocked = found
+        return b"".join(out)
 
     def broken(self, error: GatewayError) -> bytes:
         """Say what happened; text still held stays held, for nobody has cleared it."""

@@ -14,6 +14,7 @@ from aiohttp import web
 from engine import __version__
 from engine.api import json, planned
 from engine.api.config import Config
+from engine.api.guardrails import Guardrails
 from engine.api.health import Health
 from engine.api.inference import Inference
 from engine.api.limits import Limits
@@ -181,6 +182,7 @@ class Instance:
         application = web.Application(middlewares=[json.errors(self.registry.dialect("openai"), self.inference.match)])
         application.add_routes(Health(self._whole_state, self._whole_metrics, lambda: self.snapshot).routes())
         application.add_routes(Models(self.identity, lambda: self.snapshot, self.prices).routes())
+        application.add_routes(Guardrails(self.identity, lambda: self.snapshot).routes())
         application.add_routes(Config(self.identity, self._reload, lambda: self.snapshot).routes())
         application.add_routes(
             management(

@@ -140,6 +140,36 @@ class Passage(NamedTuple):
     allow_link_local: bool = False
 
 
+class Detect(NamedTuple):
+    """One detector of a guardrail, by its name and what is written for it, and what is done with what it finds."""
+
+    detector: str
+    said: Any
+    name: str
+    """What findings are called where the detector has no names of its own."""
+    action: str
+    """`mask`, `block` or `log`."""
+    mask_with: str = ""
+    field: str = ""
+    """Where it is written, for problems."""
+
+
+class Watch(NamedTuple):
+    """What is looked for in the texts of calls, and when.
+
+    An `optional` one is at work only for calls that name it. `restore` puts what was masked of a request back into the answer.
+    """
+
+    phases: frozenset[str]
+    detects: tuple[Detect, ...]
+    optional: bool = False
+    restore: bool = False
+    message: str = ""
+    status: int = 400
+    longest: int = 512
+    timeout: float = 2.0
+
+
 class Edit(NamedTuple):
     """One change of a request member; `path` leads into it, no `value` (`REMOVED`) takes it away."""
 
@@ -224,6 +254,9 @@ class Reader(Protocol):
     def mapping(self, name: str) -> Reader:
         """Read a mapping; an empty one when it is not there."""
 
+    def value(self, name: str) -> Any:
+        """Return what is written of any form, for whoever knows it; None where there is nothing."""
+
     def names(self) -> Sequence[str]:
         """Name the fields that are written, for a mapping whose keys the user chooses."""
 
@@ -299,6 +332,10 @@ class Policy:
     def limits(self) -> Sequence[Limit]:
         """Say what calls may use; the ledger holds it before they are sent on."""
         return ()
+
+    def watch(self) -> Watch | None:
+        """Say what must not pass in the texts of calls."""
+        return None
 
     def passage(self) -> Passage | None:
         """Say which requests go on to another server as they come."""

@@ -14,8 +14,10 @@ from engine.amounts import WRITES
 from engine.call import Call, Usage
 from engine.compose import injects
 from engine.contracts import Dialect, Reply, TextGuard, Upstream
+from engine.detecting import Blocked
 from engine.errors import GatewayError, UpstreamError
 from engine.frames import Frames, Relay
+from engine.guard import blocked, guard_answer, guard_stream, refuse_unguarded
 from engine.headers import answer_head
 from engine.holdback import Texts
 from engine.ledger import Ledger
@@ -36,76 +38,84 @@ _ID = re.compile(rb'"id"\s*:\s*"([!#-\[\]-~]{1,128})"')
 class Answer:
     """One upstream's answer to one call."""
 
-    __slots__ = ("_call", "_deployment", "_ledger", "_monotonic", "_upstream")
+    __slots__ = ("_deployment", "_ledger", "_upstream", "call", "monotonic")
 
     def __init__(
         self, call: Call, deployment: Deployment, upstream: Upstream, ledger: Ledger, monotonic: Callable[[], float]
     ) -> None:
-        self._call = call
+        self.call = call
         self._deployment = deployment
         self._upstream = upstream
         self._ledger = ledger
-        self._monotonic = monotonic
+        self.monotonic = monotonic
 
     async def relay(self, reply: Reply, guards: tuple[TextGuard, ...]) -> None:
         """Send the answer on; sets the call's status, usage and cost. Raises UpstreamError before the first byte only."""
-        self._call.status = self._upstream.status
-        if self._call.stream and _is_stream(self._upstream):
-            await self._stream(reply, self._relay(guards))
-        elif self._call.route.media and not _is_text(self._upstream):
+        self.call.status = self._upstream.status
+        if self.call.stream and _is_stream(self._upstream):
+            asks = self.call.watched is not None and self.call.watched.asks
+            await (self._held_stream(reply, guards) if asks else self._stream(reply, self._relay(guards)))
+        elif self.call.route.media and not _is_text(self._upstream):
+            refuse_unguarded(self.call, "an answer that is no text")
             await self._stream(reply, self._relay(guards) if _is_stream(self._upstream) else Binary())
         else:
             await self._whole(reply)
 
     async def _whole(self, reply: Reply) -> None:
-        call, upstream = self._call, self._upstream
-        started = self._monotonic()
+        call, upstream = self.call, self._upstream
+        started = self.monotonic()
         answer = await upstream.read(HELD)
-        call.upstream_seconds += self._monotonic() - started
+        call.upstream_seconds += self.monotonic() - started
         if answer is None:
+            refuse_unguarded(call, "so large an answer")
             await self._stream(reply, Large(call.route.dialect))
             return
         call.account.answer_id = answer_id(answer)
         self._count(call.route.dialect.usage(answer) or guessed(call, answer))
         # What was used is on record, and counts in the headers, before the client can have all of the answer.
         self._ledger.settle(call, call.usage)
-        reply.send(upstream.status, self._head(), answer)
+        if call.watched is not None:
+            answer = await guard_answer(call, answer)
+        reply.send(upstream.status, self.head(), answer)
+
+    async def _held_stream(self, reply: Reply, guards: tuple[TextGuard, ...]) -> None:
+        """Hold a stream until services have seen all that it says; what they find anything in is not sent."""
+        call, relay = self.call, self._relay(guards)
+        assert isinstance(relay, Texts) or not guards  # noqa: S101 - that is what guards texts
+        data = await self._upstream.read(HELD)
+        out = relay.feed(data) + relay.end() if data is not None else b""
+        self._count(_used(call, relay, None))
+        self._ledger.settle(call, call.usage)
+        if data is None:
+            refuse_unguarded(call, "so large an answer")
+        if isinstance(relay, Texts) and relay.blocked is not None:
+            raise blocked(call, relay.blocked)
+        await guard_stream(call, out)
+        reply.start(self._upstream.status, self.head() + UNBUFFERED)
+        reply.write(out)
+        reply.end()
 
     async def _stream(self, reply: Reply, relay: Relay) -> None:
-        call, upstream, monotonic = self._call, self._upstream, self._monotonic
+        call, upstream = self.call, self._upstream
         metered = self._metered(relay)
-        feed = relay.feed if metered is None else metered.feed
-
-        def send(out: bytes) -> bool:
-            if not out:
-                return True
-            if not call.first_byte:
-                call.first_byte = monotonic()
-                call.account.answer_id = answer_id(out)
-                reply.start(upstream.status, self._head() + UNBUFFERED)
-            return reply.write(out)
-
-        def write(data: bytes) -> bool:
-            willing = send(feed(data))
-            return willing and not (metered is not None and metered.wants)
-
-        async def drain() -> None:
-            while metered is not None and metered.wants:
-                await self._paid(metered)
-                send(metered.passed())
-            await reply.drain()
-
+        going = Going(self, reply, relay, metered)
         try:
-            await upstream.pump(write, drain)
+            await upstream.pump(going.write, going.drain)
             tail = relay.end() if metered is None else metered.end()
-            await drain()
+            if going.blocked is not None:
+                going.send(tail)
+            await going.drain()
             if not reply.started:
-                reply.start(upstream.status, self._head() + UNBUFFERED)
+                reply.start(upstream.status, self.head() + UNBUFFERED)
             if tail:
                 reply.write(tail)
+        except Blocked as found:
+            if not reply.started:
+                raise blocked(call, found) from None
+            going.send(going.stopped(blocked(call, found).message))
         except CutError as cut:
             assert metered is not None  # noqa: S101 - nothing else cuts
-            send(metered.finish(call.route.operation, cut.said))
+            going.send(metered.finish(call.route.operation, cut.said))
         except UpstreamError as error:
             if not reply.started:
                 raise
@@ -118,18 +128,18 @@ class Answer:
 
     def _metered(self, relay: Relay) -> Metered | None:
         """Return what counts a stream while it passes; None where all that it may have is held, or nothing of it counts."""
-        need, hold = self._call.account.wanted, self._call.account.hold
+        need, hold = self.call.account.wanted, self.call.account.hold
         if need is None or hold is None or not need.stream or need.held >= need.output:
             return None
-        held = self._call.account.held
+        held = self.call.account.held
         if held is None or not held.by_output:
             return None
         exact, family = self._deployment.endpoint.meter, self._deployment.family
-        return Metered(relay, self._call.route.dialect, need.held, lambda: exact() or Estimated(family))
+        return Metered(relay, self.call.route.dialect, need.held, lambda: exact() or Estimated(family))
 
-    async def _paid(self, metered: Metered) -> None:
+    async def paid(self, metered: Metered) -> None:
         """Hold what frames need that wait; raises CutError where that is not to be had."""
-        call, need = self._call, self._call.account.wanted
+        call, need = self.call, self.call.account.wanted
         assert need is not None  # noqa: S101 - nothing is metered without
         refused: str | None = ""
         for output in dict.fromkeys((metered.wants_all, metered.wants)):
@@ -144,24 +154,75 @@ class Answer:
 
         Whole frames even where none is hidden: of a stream that breaks off, a client must not get half an event.
         """
-        hide = not self._call.wants_usage and injects(self._call, self._deployment)
-        dialect = self._call.route.dialect
+        hide = not self.call.wants_usage and injects(self.call, self._deployment)
+        dialect = self.call.route.dialect
         if guards:
             return Texts(dialect, guards, hide_usage=hide)
         return Frames(dialect, hide_usage=hide)
 
     def _count(self, usage: Usage | None) -> None:
-        measure = self._call.route.measure
+        measure = self.call.route.measure
         if measure is not None:
-            usage = measure(self._call, usage)
+            usage = measure(self.call, usage)
         if usage is not None and self._deployment.price is not None:
             usage.cost = self._deployment.price.cost(usage)
-        self._call.usage = usage
+        self.call.usage = usage
 
-    def _head(self) -> bytes:
-        call = self._call
+    def head(self) -> bytes:
+        """Write the header lines of the answer as they are now."""
+        call = self.call
         spent = self._ledger.spent.of(call.caller.key_hash) if call.caller is not None else 0
-        return answer_head(call, self._upstream.headers, spent, self._monotonic())
+        return answer_head(call, self._upstream.headers, spent, self.monotonic())
+
+
+class Going:
+    """One stream on its way: from the upstream's socket through its relay to the client's, by callbacks."""
+
+    __slots__ = ("_answer", "_call", "_feed", "_metered", "_reply", "_texts")
+
+    def __init__(self, answer: Answer, reply: Reply, relay: Relay, metered: Metered | None) -> None:
+        self._answer, self._reply, self._metered = answer, reply, metered
+        self._call = answer.call
+        self._texts = relay if isinstance(relay, Texts) else None
+        self._feed = relay.feed if metered is None else metered.feed
+
+    @property
+    def blocked(self) -> Blocked | None:
+        """What was found that must not pass."""
+        return self._texts.blocked if self._texts is not None else None
+
+    def send(self, out: bytes) -> bool:
+        """Send what may leave; False asks to `drain` before the next."""
+        if not out:
+            return True
+        call = self._call
+        if not call.first_byte:
+            call.first_byte = self._answer.monotonic()
+            call.account.answer_id = answer_id(out)
+            self._reply.start(call.status, self._answer.head() + UNBUFFERED)
+        return self._reply.write(out)
+
+    def write(self, data: bytes) -> bool:
+        """Take what comes; False asks to `drain` before the next."""
+        willing = self.send(self._feed(data))
+        if self._texts is not None and self._texts.blocked is not None:
+            return False
+        return willing and not (self._metered is not None and self._metered.wants)
+
+    async def drain(self) -> None:
+        """Hold what waits to be paid for, and wait for the client; raises Blocked or CutError where it ends here."""
+        if self._texts is not None and self._texts.blocked is not None:
+            raise self._texts.blocked
+        metered = self._metered
+        while metered is not None and metered.wants:
+            await self._answer.paid(metered)
+            self.send(metered.passed())
+        await self._reply.drain()
+
+    def stopped(self, said: str) -> bytes:
+        """Write what ends a stream in which something was found."""
+        assert self._texts is not None  # noqa: S101 - nothing else finds
+        return self._texts.stopped(said)
 
 
 class CutError(Exception):

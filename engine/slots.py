@@ -149,15 +149,16 @@ def _leaf(holder: Any, key: Any, place: Place) -> Iterator[Slot]:
     if isinstance(value, str):
         yield Slot(holder, key, value, place.phase)
     elif place.deep:
-        yield from _within(value, place.phase)
+        yield from within(value, place.phase)
     elif type(value) is int:
         raise Tokens(place.member)
 
 
-def _within(value: Any, phase: str) -> Iterator[Slot]:
+def within(value: Any, phase: str) -> Iterator[Slot]:
+    """Give every text within a value."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in [*pairs]:
         if isinstance(inner, str):
             yield Slot(value, key, inner, phase)
         else:
-            yield from _within(inner, phase)
+            yield from within(inner, phase)

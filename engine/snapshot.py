@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from engine.claims import Counter
     from engine.passages import Passages
     from engine.pricing import Price
+    from engine.watching import Guard
 
 CONCRETE = 4096
 """Concrete models kept of all wildcards together; beyond it the table starts anew."""
@@ -176,17 +177,18 @@ class Snapshot:
     """Everything decided at load, at one revision."""
 
     __slots__ = (
-        "_concrete", "groups", "head", "hidden", "names", "passages", "policies", "revision", "settings", "wildcards",
+        "_concrete", "groups", "guardrails", "head", "hidden", "names", "passages", "policies", "revision", "settings", "wildcards",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913, PLR0917 - one for each part of a configuration
         self, revision: int, settings: Settings, groups: Iterable[ModelGroup] = (), wildcards: Iterable[Wildcard] = (),
         aliases: Mapping[str, str] | None = None, hidden: Iterable[str] = (), policies: PolicySet | None = None,
-        passages: Passages | None = None,
+        passages: Passages | None = None, guardrails: Iterable[Guard] = (),
     ) -> None:  # fmt: skip
         self.revision = revision
         self.policies = policies or PolicySet()
         self.passages = passages
+        self.guardrails = {guard.name: guard for guard in guardrails}
         self.head = (
             f"x-interlock-revision: {'-'.join(filter(None, (str(revision), self.policies.digest)))}\r\n".encode()
         )

@@ -14,6 +14,7 @@ from tests.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
+COMMANDS = {"soak": "soak", "heavy": "test-heavy"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -22,7 +23,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for mark in ("soak", "heavy"):
             if item.get_closest_marker(mark) and mark not in chosen:
-                item.add_marker(pytest.mark.skip(reason=f"run by `make {mark}`"))
+                item.add_marker(pytest.mark.skip(reason=f"run by `make {COMMANDS[mark]}`"))
     if SHARED.is_dir():
         return
     if os.environ.get("CI"):

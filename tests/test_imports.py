@@ -16,6 +16,7 @@ PORTS = frozenset(
     {
         "activation",
         "arguments",
+        "asking",
         "body",
         "call",
         "claims",
@@ -38,6 +39,8 @@ PORTS = frozenset(
         "prompts",
         "rollups",
         "scanning",
+        "settings",
+        "signing",
         "slots",
         "storing",
         "syntax",

@@ -12,7 +12,7 @@ from engine.errors import ClientError
 FAMILIES = (
     "/access_group", "/active/callbacks", "/a2a", "/alerting", "/anthropic", "/audit", "/azure", "/bedrock", "/budget", "/cache",
     "/assemblyai", "/cohere", "/config", "/cost", "/credentials", "/customer", "/end_user", "/fallback", "/gemini", "/get", "/global",
-    "/guardrails", "/health", "/invitation", "/key", "/login", "/mcp", "/mcp-rest", "/mistral", "/model", "/model_group", "/model_hub",
+    "/health", "/invitation", "/key", "/login", "/mcp", "/mcp-rest", "/mistral", "/model", "/model_group", "/model_hub",
     "/onboarding", "/organization", "/policies", "/project", "/prompts", "/provider", "/public", "/reload", "/router", "/schedule",
     "/spend", "/sso", "/tag", "/team", "/user", "/utils", "/v1/access_group", "/v1/agents", "/v1/assistants",
     "/v1/batches", "/v1/containers", "/v1/evals", "/v1/files", "/v1/fine_tuning", "/v1/mcp", "/v1/messages",

@@ -11,6 +11,7 @@ from engine.call import Call
 from engine.contracts import (
     Clock,
     Counters,
+    Deps,
     Dialect,
     Endpoint,
     HttpRequest,
@@ -22,6 +23,7 @@ from engine.contracts import (
     Tunnel,
     Upstream,
 )
+from engine.detecting import Detector, RemoteDetector
 from engine.errors import UpstreamError
 from engine.policy import Policy
 from engine.storing import Store
@@ -82,6 +84,14 @@ class StagedRegistry:
     def store(self, name: str, settings: Mapping[str, Any]) -> Store:
         """Open a store."""
         return self._real.store(name, settings)
+
+    def detector(self, name: str, said: Any) -> Detector:
+        """Make a detector."""
+        return self._real.detector(name, said)
+
+    def remote_detector(self, name: str, settings: Mapping[str, Any], deps: Deps | None = None) -> RemoteDetector:
+        """Make what asks a service about texts; in a trial it reaches nobody."""
+        return self._real.remote_detector(name, settings, deps)
 
     def kind(self, name: str) -> type[Policy]:
         """Return a kind of policy, by its name in YAML."""

@@ -13,6 +13,7 @@ COMMANDS = {
     "check": "say everything that is wrong with a configuration",
     "test": "run the tests of policies",
     "explain": "say how a call is decided, rule by rule, or how one was",
+    "guard": "say what guardrails find in a text, and where",
     "eval": "evaluate one CEL expression",
     "fmt": "write policy files as they should be written",
     "demo": "run the gateway before a bundled upstream and make three calls",

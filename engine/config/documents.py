@@ -20,6 +20,8 @@ def documents(spec: ConfigSpec) -> Iterator[tuple[dict[str, Any], Mark]]:
         }, mark  # fmt: skip
     for endpoint in spec.pass_through:
         yield _passed(endpoint), endpoint.mark or mark
+    for guardrail, place in spec.guardrails:
+        yield guardrail, place or mark
 
 
 def _passed(endpoint: PassThroughSpec) -> dict[str, Any]:

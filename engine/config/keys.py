@@ -18,7 +18,6 @@ G: Final[Kind] = "guardrail"
 _ENTITY: Final[Mapping[str, Kind]] = {
     "tpm_limit_type": F,
     "rpm_limit_type": F,
-    "guardrails": G,
     "policies": G,
     "prompts": F,
     "permissions": F,
@@ -34,7 +33,6 @@ _ENTITY: Final[Mapping[str, Kind]] = {
 
 NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     "": {
-        "guardrails": G,
         "policies": G,
         "policy_attachments": G,
         "callback_settings": F,
@@ -264,6 +262,7 @@ IN_FORCE: Final = frozenset(
         "users",
         "organizations",
         "budgets",
+        "guardrails",
     }
 )
 """The sections of the top level that do something."""

@@ -15,9 +15,10 @@ from engine.config import laws
 from engine.config.explain import explain
 from engine.config.fields import Spec
 from engine.config.forms import Entry, Tree, known_keys
+from engine.config.guardrails import NotOursError, document
 from engine.config.include import gather
 from engine.config.keys import IN_FORCE, NOT_IN_FORCE, STRATEGIES_IN_FORCE
-from engine.config.problems import Findings, NotInForce, Path, Problem
+from engine.config.problems import Findings, Mark, NotInForce, Path, Problem
 from engine.config.redis import redis
 from engine.config.specs import (
     BudgetSpec,
@@ -128,10 +129,23 @@ class _Reader:
             budgets=self.named(BudgetSpec, "budget_id", self.listed(("budgets",))),
             rate_limits=self.named(RateLimitSpec, "model", self.tree.rate_limits()),
             pass_through=self.named(PassThroughSpec, "path", self.listed(_PASSED)),
+            guardrails=self.guardrails(),
             files=files,
             environment=environment.declared,
             redis=redis(router, self.tree.mapping(("litellm_settings",)), environment.variables, self.findings),
         )
+
+    def guardrails(self) -> tuple[tuple[dict[str, Any], Mark | None], ...]:
+        """Write the `guardrails` section as policy documents; a type that is not to be had is not in force."""
+        found = []
+        for path, entry in self.listed(("guardrails",)):
+            try:
+                found.append((document(entry), self.findings.mark(path)))
+            except NotOursError:
+                self.findings.without_force((*path, "litellm_params", "guardrail"), "guardrail")
+            except ValueError as error:
+                self.findings.error((*path, "litellm_params"), str(error))
+        return tuple(found)
 
     def _keep_price_texts(self) -> None:
         """Put back prices as they were written: a float would have rounded them."""

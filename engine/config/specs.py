@@ -26,6 +26,7 @@ from engine.config.fields import (
     text_or_mapping,
 )
 from engine.config.keys import provider_key
+from engine.config.problems import Mark
 from engine.config.redis import RedisSettings
 
 __all__ = [
@@ -369,5 +370,7 @@ class ConfigSpec(Spec):
     pass_through: tuple[PassThroughSpec, ...] = ()
     files: tuple[str, ...] = ()
     environment: dict[str, str] = Field(default_factory=dict, repr=False)
+    guardrails: tuple[tuple[dict[str, Any], Mark | None], ...] = ()
+    """Policy documents of the `guardrails` section, each with its place."""
     redis: RedisSettings | None = None
     """Where processes count together; None where each counts for itself."""

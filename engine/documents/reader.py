@@ -73,6 +73,11 @@ class FieldReader:
         self._known.add(name)
         return self._value.get(name) is not None
 
+    def value(self, name: str) -> Any:
+        """Return what is written of any form, for whoever knows it; None where there is nothing."""
+        self._known.add(name)
+        return self._value.get(name)
+
     def text(self, name: str, default: str = "") -> str:
         """Read text."""
         value = self._take(name, str, "text")

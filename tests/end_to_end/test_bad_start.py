@@ -87,16 +87,14 @@ def test_an_unknown_key_is_a_warning_with_a_suggestion(gateway):
 
 
 LIMITED = (
-    ECHO
-    + GENERAL
-    + "keys: [{key: sk-limited-1, guardrails: [g]}]\nlitellm_settings: {priority_reservation: {a: 0.5}}\n"
+    ECHO + GENERAL + "keys: [{key: sk-limited-1, policies: [g]}]\nlitellm_settings: {priority_reservation: {a: 0.5}}\n"
 )
 
 
 def test_limits_that_would_not_be_enforced(refused):
     log = refused(LIMITED)
     said = "is a limit or guardrail that is not enforced yet; remove it, or start with --allow-unenforced"
-    assert f"config.yaml:3: error: keys[0].guardrails: {said}" in log
+    assert f"config.yaml:3: error: keys[0].policies: {said}" in log
     assert f"config.yaml:4: error: litellm_settings.priority_reservation: {said}" in log
     assert "sk-limited-1" not in log
 
@@ -105,7 +103,7 @@ def test_limits_may_be_left_unenforced_on_purpose_and_readiness_says_so(gateway)
     running = gateway(LIMITED, "--allow-unenforced")
     assert [running.chat(key="sk-limited-1").status for _ in range(4)] == [200] * 4
     said = running.get("/health/readiness", key=None).json()["accepted_not_in_force"]
-    assert any(one.startswith("keys[0].guardrails, ") and one.endswith("config.yaml:3") for one in said)
+    assert any(one.startswith("keys[0].policies, ") and one.endswith("config.yaml:3") for one in said)
     assert "accepted, not in force" in running.log
 
 

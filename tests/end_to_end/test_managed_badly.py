@@ -79,7 +79,7 @@ OF_ALL = [
     ({"metadata": []}, "metadata"),
     ({"metadata": {"tags": 5}}, "tags"),
     ({"blocked": "maybe"}, "blocked"),
-    ({"guardrails": ["pii"]}, "guardrails"),
+    ({"policies": ["pii"]}, "policies"),
 ]
 KEYS = [
     ({"key_alias": 5}, "key_alias"),

@@ -178,9 +178,9 @@ def test_the_configuration_reloads_with_keys_and_models(running):
 
 def test_limits_that_would_not_hold_are_refused_on_reload_too(running):
     config = running.folder / "config.yaml"
-    config.write_text(CONFIG + "guardrails: [{guardrail_name: a}]\n")
+    config.write_text(CONFIG + "policies: [{a: b}]\n")
     _until(lambda: "reload refused" in running.log)
-    assert "guardrails: is a limit or guardrail that is not enforced yet" in running.log
+    assert "policies: is a limit or guardrail that is not enforced yet" in running.log
 
 
 def test_a_signal_reloads(running):

@@ -81,7 +81,7 @@ def test_no_file_cannot_be_checked(check):
 
 
 def test_json_says_the_same(check):
-    code, output = check(GOOD + "guardrails: [{a: b}]\nkeys2: []\n", "--json")
+    code, output = check(GOOD + "policies: [{a: b}]\nkeys2: []\n", "--json")
     assert code == 0
     assert json.loads(output) == {
         "file": "config.yaml",
@@ -97,7 +97,7 @@ def test_json_says_the_same(check):
                 "message": "unknown key, ignored: did you mean `keys`?",
             }
         ],
-        "not_in_force": [{"kind": "guardrail", "file": "config.yaml", "line": 8, "column": 1, "field": "guardrails"}],
+        "not_in_force": [{"kind": "guardrail", "file": "config.yaml", "line": 8, "column": 1, "field": "policies"}],
     }
 
 

@@ -8,10 +8,12 @@ CASES = {
     "router_settings: {fallbacks: [{a: [b]}]}": ["router_settings.fallbacks feature"],
     "router_settings: {routing_strategy: least-busy}": ["router_settings.routing_strategy feature"],
     "router_settings: {routing_strategy: simple-shuffle, cooldown_time: 5}": ["router_settings.cooldown_time feature"],
-    "guardrails: [{guardrail_name: a}]": ["guardrails guardrail"],
+    "guardrails: [{guardrail_name: a, litellm_params: {guardrail: aporia}}]": [
+        "guardrails[0].litellm_params.guardrail guardrail"
+    ],
     "users: [{user_id: a, max_budget: 1, user_email: e, sso_user_id: s}]": ["users[0].sso_user_id feature"],
-    "keys: [{key: sk-a, tpm: 1, max_budget: 0, guardrails: [g], allowed_routes: [/x]}]": [
-        "keys[0].guardrails guardrail",
+    "keys: [{key: sk-a, tpm: 1, max_budget: 0, policies: [g], allowed_routes: [/x]}]": [
+        "keys[0].policies guardrail",
         "keys[0].allowed_routes limit",
     ],
     "litellm_settings: {virtual_keys: [{api_key: sk-a, key_type: llm_api}], max_internal_user_budget: 1, alerting: [slack], alerting_params: {a: b}}": [
@@ -57,7 +59,7 @@ def test_the_table_and_the_sections_agree():
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        (("guardrails", 0, "api_key"), "guardrail"),
+        (("policies", 0, "api_key"), "guardrail"),
         (("litellm_settings", "priority_reservation", "a"), "limit"),
         (("model_list", 3, "litellm_params", "api_key"), None),
         (("litellm_settings", "virtual_keys", 0, "api_key"), None),

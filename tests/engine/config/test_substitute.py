@@ -68,7 +68,7 @@ def test_a_missing_variable_that_matters_is_one_error(says, text):
 WARNINGS = {
     params("organization: os.environ/NO"): "model_list[0].litellm_params.organization",
     params("tags: os.environ/NO"): "model_list[0].litellm_params.tags",
-    "guardrails: [{guardrail_name: a, litellm_params: {api_key: os.environ/NO}}]": "guardrails[0].litellm_params.api_key",
+    "mcp_servers: {a: {api_key: os.environ/NO}}": "mcp_servers.a.api_key",
     "general_settings: {alert_to_webhook_url: 'https://os.environ/NO'}": "general_settings.alert_to_webhook_url",
     "environment_variables: {A: os.environ/NO}": "environment_variables.A",
 }

@@ -1,0 +1,1 @@
+"""What asks a service about texts, one file each: detectors of the kind `RemoteDetector`."""

@@ -1,0 +1,80 @@
+"""Services that guardrails ask about texts: each within its deadline, and closed where it cannot be asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from engine.decision import Outcome
+from engine.detecting import DetectorError, Finding, Hit, Question, RemoteDetector
+from engine.slots import Slot
+from engine.watched import Watched, block, refuse
+
+if TYPE_CHECKING:
+    from engine.policy import Detect
+    from engine.watching import Guard
+
+log = structlog.get_logger("interlock")
+
+
+async def consult(watched: Watched, slots: Sequence[Slot], phases: frozenset[str]) -> None:
+    """Ask the services of all guardrails about texts of some phases; raises PolicyError."""
+    for one in watched.guards:
+        for detect, remote in one.remotes:
+            for phase in sorted(one.watch.phases & phases):
+                mine = [slot for slot in slots if slot.phase == phase]
+                if mine:
+                    await _ask(watched, one, detect, remote, mine)
+
+
+async def _ask(watched: Watched, one: Guard, detect: Detect, remote: RemoteDetector, slots: Sequence[Slot]) -> None:
+    texts = [slot.holder[slot.key] for slot in slots]
+    question = Question(slots[0].phase, texts, watched.model, (), watched.said.get(one.name, {}))
+    try:
+        findings = await asyncio.wait_for(remote.ask(question), one.watch.timeout)
+    except TimeoutError:
+        _unasked(watched, one, f"`{detect.name}` did not answer within {one.watch.timeout:g} seconds")
+        return
+    except DetectorError as error:
+        _unasked(watched, one, f"`{detect.name}`: {error}")
+        return
+    for slot, finding in zip(slots, findings, strict=True):
+        _found(watched, one, detect.action, slot, finding)
+
+
+def _found(watched: Watched, one: Guard, action: str, slot: Slot, finding: Finding) -> None:
+    """Do about a service's finding what the guardrail says."""
+    if not (finding.hits or finding.refused or finding.replacement is not None):
+        return
+    watched.told(one, {hit.type: None for hit in finding.hits} or {finding.refused or "replaced": None})
+    if action == "log":
+        return
+    if finding.refused or (action == "block" and finding.replacement is None):
+        block(one, finding.refused or finding.hits[0].type)
+    text = slot.holder[slot.key]
+    masked = finding.replacement if finding.replacement is not None else _masked(text, finding.hits)
+    watched.found[one.name] = None
+    slot.put(masked)
+
+
+def _masked(text: str, hits: Sequence[Hit]) -> str:
+    """Put what a service found out of sight; of hits that overlap the first names the mask."""
+    pieces: list[str] = []
+    left = 0
+    for hit in sorted(hits):
+        if hit.start >= left:
+            pieces += (text[left : hit.start], f"<{hit.type}>")
+        left = max(left, hit.end)
+    return "".join((*pieces, text[left:]))
+
+
+def _unasked(watched: Watched, one: Guard, why: str) -> None:
+    """Act on a service that could not be asked; raises PolicyError unless the policy ignores that."""
+    if watched.decision is not None:
+        watched.decision.outcomes.append(Outcome(one.name, "error", why))
+    log.warning("guardrail could not be asked", guardrail=one.name, reason=why, call=watched.id)
+    if not one.policy.head.ignore_errors:
+        refuse(one, "it could not be asked, and does not let pass what it has not seen", 503)

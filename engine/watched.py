@@ -1,0 +1,117 @@
+"""The guardrails that are at work for one call, and what they have found: kept by type, never by text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from engine.contracts import Channel, TextGuard, TextSlot
+from engine.decision import Outcome
+from engine.detecting import Blocked
+from engine.errors import PolicyError
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS
+from engine.vault import Vault
+
+if TYPE_CHECKING:
+    from engine.call import Call
+    from engine.watching import Guard
+
+ASKED = frozenset({INPUT, CALLS, RESULTS})
+ANSWERED = frozenset({OUTPUT, CALLS})
+
+
+class Watched:
+    """The guardrails that are at work for one call, and what they have masked of its request."""
+
+    __slots__ = ("decision", "found", "guards", "id", "model", "said", "vault")
+
+    def __init__(self, call: Call | None, guards: Sequence[Guard], said: Mapping[str, Any]) -> None:
+        self.guards, self.said = tuple(guards), said
+        self.decision = call.decision if call is not None else None
+        self.id, self.model = (call.id, call.model) if call is not None else ("", "")
+        self.vault = Vault() if any(guard.watch.restore for guard in guards) else None
+        self.found: dict[str, None] = {}
+
+    @property
+    def applied(self) -> tuple[str, ...]:
+        """The names of the guardrails."""
+        return tuple(guard.name for guard in self.guards)
+
+    def told(self, one: Guard, types: Mapping[str, None]) -> None:
+        """Put on record what a guardrail has found."""
+        decision = self.decision
+        if decision is not None:
+            decision.outcomes.append(Outcome(one.name, "match", ", ".join(types)))
+            if one.name not in decision.determining:
+                decision.determining = [*decision.determining, one.name]
+
+    def streaming(self) -> tuple[TextGuard, ...]:
+        """Return what watches a stream, in order; what was masked of the request is put back at last."""
+        guards = [Phased(one) for one in self.answering()]
+        return (*guards, self.vault.guard()) if self.vault is not None else tuple(guards)
+
+    @property
+    def asks(self) -> bool:
+        """Whether a service is to see what is answered."""
+        return any(one.remotes for one in self.answering())
+
+    def answering(self) -> tuple[Guard, ...]:
+        """Return those that look at answers."""
+        return tuple(guard for guard in self.guards if guard.watch.phases & ANSWERED)
+
+
+class Phased:
+    """One guardrail over one stream: it looks at the texts of its phases, and lets the others pass."""
+
+    __slots__ = ("_inner", "_phases", "blocked", "guard")
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self._inner = guard.redaction.guard()
+        self._phases = guard.watch.phases
+        self.blocked: Blocked | None = None
+
+    def feed(self, slot: TextSlot) -> str:
+        """Take the next piece of a text; raises Blocked."""
+        if not self._looks(slot.channel):
+            return slot.text
+        try:
+            return self._inner.feed(slot)
+        except Blocked as found:
+            self.blocked = found
+            raise
+
+    def flush(self, channel: Channel, choice: int, index: int) -> str:
+        """Return what is still held; raises Blocked."""
+        if not self._looks(channel):
+            return ""
+        try:
+            return self._inner.flush(channel, choice, index)
+        except Blocked as found:
+            self.blocked = found
+            raise
+
+    @property
+    def found(self) -> tuple[str, ...]:
+        """The types of what was found."""
+        return tuple(dict.fromkeys(kind for _, kind, _ in self._inner.noted))
+
+    def _looks(self, channel: Channel) -> bool:
+        return (CALLS if channel is Channel.TOOL_ARGUMENTS else OUTPUT) in self._phases
+
+
+def block(one: Guard, what: str) -> NoReturn:
+    """Refuse for what was found."""
+    raise blocking(one, what)
+
+
+def blocking(one: Guard, what: str) -> PolicyError:
+    """Return the error of what was found."""
+    said = f": {one.watch.message}" if one.watch.message else ""
+    message = f"guardrail `{one.name}` found `{what}`, which must not pass{said}"
+    return PolicyError(one.watch.status, "content_policy_violation", message)
+
+
+def refuse(one: Guard, why: str, status: int = 400) -> NoReturn:
+    """Refuse what a guardrail cannot look at."""
+    raise PolicyError(status, "content_policy_violation", f"guardrail `{one.name}`: {why}")

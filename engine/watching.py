@@ -1,0 +1,81 @@
+"""The guardrails of a snapshot, made at load: each with its detectors, ready to look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from engine.config.problems import Mark, Problem
+from engine.contracts import Registry
+from engine.detecting import Detector, RemoteDetector
+from engine.guarding import Action, Redaction
+from engine.guarding import Watch as Watched
+from engine.policy import Detect, Policy, Watch
+
+REMOTE = "remote"
+REFERENCE = "os.environ/"
+
+
+class Guard(NamedTuple):
+    """One guardrail, ready: what looks at the text alone, and whom it asks."""
+
+    policy: Policy
+    watch: Watch
+    redaction: Redaction
+    detectors: tuple[tuple[Detector, str], ...]
+    """What looks at the text alone, and what is done about what it finds."""
+    remotes: tuple[tuple[Detect, RemoteDetector], ...]
+
+    @property
+    def name(self) -> str:
+        """The guardrail's name."""
+        return self.policy.head.name
+
+
+def guards_of(policies: Iterable[Policy], registry: Registry, problems: list[Problem]) -> Iterator[Guard]:
+    """Make the guardrails of some policies; what is wrong with them is added to `problems`."""
+    for policy in policies:
+        watch = policy.watch()
+        if watch is not None:
+            yield _guard(policy, watch, registry, problems)
+
+
+def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Problem]) -> Guard:
+    local: list[Watched] = []
+    remotes: list[tuple[Detect, RemoteDetector]] = []
+    for one in watch.detects:
+        try:
+            if one.detector == REMOTE:
+                remotes.append((one, _remote(one.said, registry)))
+            else:
+                local.append(
+                    Watched(registry.detector(one.detector, one.said), Action(one.action), one.mask_with or None)
+                )
+        except (ValueError, LookupError) as error:
+            file, _, line = policy.head.place.rpartition(":")
+            field = f"{policy.head.name}.{one.field}"
+            problems.append(Problem("error", Mark(file, int(line), 1), field, str(error.args[0])))
+    looking = tuple((one.detector, str(one.action)) for one in local)
+    return Guard(policy, watch, Redaction(local), looking, tuple(remotes))
+
+
+def _remote(said: Any, registry: Registry) -> RemoteDetector:
+    kind = said.get("type") if isinstance(said, dict) else None
+    if not isinstance(kind, str):
+        raise ValueError("needs a `type`, such as `presidio`")  # noqa: TRY004 - of what is written, not of the program
+    if kind == "judge":
+        raise ValueError("`judge` cannot be asked from a gateway yet: use a service, or a prompt of your own")
+    settings = {name: _resolved(value, registry.environ) for name, value in said.items() if name != "type"}
+    return registry.remote_detector(kind, settings)
+
+
+def _resolved(value: Any, environ: Mapping[str, str]) -> Any:
+    """Replace references to the environment; raises ValueError for a variable that is not set."""
+    if isinstance(value, dict):
+        return {name: _resolved(inner, environ) for name, inner in value.items()}
+    if not isinstance(value, str) or not value.startswith(REFERENCE):
+        return value
+    name = value.removeprefix(REFERENCE)
+    if name not in environ:
+        raise ValueError(f"environment variable `{name}` is not set")
+    return environ[name]

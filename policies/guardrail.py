@@ -1,0 +1,106 @@
+r"""`Guardrail`: what must not pass in the texts of calls, and what is done about it.
+
+    kind: Guardrail
+    name: no-secrets
+    phases: [input, output, toolCalls]      # also toolResults
+    detect:
+      - {secrets: all}
+      - {pii: [EMAIL_ADDRESS, CREDIT_CARD], action: mask}
+      - {pattern: 'PROJ-\\d{6}', name: project}
+    action: block                           # mask | block | log, where a detector says nothing else
+    maskWith: '***'                         # instead of <EMAIL_ADDRESS>
+    restore: true                           # what was masked of the request is put back into the answer
+    optional: true                          # at work only for calls, keys and teams that name it
+    message: ask security
+    timeout: 2s                             # of a detector that asks a service
+
+A detector that cannot be asked in time, or answers nonsense, blocks; with `failurePolicy: Ignore` it lets pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from engine.policy import Detect, Head, Policy, Reader, Watch
+
+PHASES = ("input", "output", "toolCalls", "toolResults")
+ACTIONS = ("block", "mask", "log")
+LONGEST = 16_384
+"""Characters of one finding that may be asked for: so many are held back of a stream."""
+NOTHING = Watch(frozenset(), ())
+NAMED = {"pattern": "pattern", "keywords": "words"}
+"""Detectors whose findings have the name that is written beside them."""
+OWN = frozenset({"action", "maskWith", "name"})
+"""What may stand beside a detector."""
+_TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s)?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail(Policy):
+    """Looks for what must not pass."""
+
+    what: Watch = NOTHING
+
+    @classmethod
+    def read(cls, head: Head, fields: Reader) -> Self:
+        """Read `phases`, `detect` and what is done about findings."""
+        action = fields.choice("action", ACTIONS, "block")
+        mask_with, restore = fields.text("maskWith"), fields.flag("restore")
+        detects = [
+            one for at, entry in enumerate(fields.each("detect")) if (one := _detect(entry, at, action, mask_with))
+        ]
+        if not detects and not fields.has("detect"):
+            fields.fault("needs `detect`, such as `detect: [{secrets: all}]`")
+        if restore and not any(one.action == "mask" for one in detects):
+            fields.fault("means nothing where nothing is masked: leave it out", "restore")
+        what = Watch(
+            _phases(fields), tuple(detects), fields.flag("optional"), restore, fields.text("message"),
+            int(fields.number("status", 400, least=400, most=499)),
+            int(fields.number("maxLength", 512, least=1, most=LONGEST)), _timeout(fields),
+        )  # fmt: skip
+        return cls(head, what)
+
+    def watch(self) -> Watch:
+        """Say what must not pass."""
+        return self.what
+
+
+def _phases(fields: Reader) -> frozenset[str]:
+    written = fields.texts("phases")
+    unknown = [one for one in written if one not in PHASES]
+    if unknown:
+        fields.fault(f"`{unknown[0]}` is no phase; they are {', '.join(PHASES)}", "phases")
+    if not written:
+        fields.fault("needs `phases`, such as `phases: [input, output]`")
+    return frozenset(written)
+
+
+def _detect(entry: Reader, at: int, action: str, mask_with: str) -> Detect | None:
+    chosen: Sequence[str] = [name for name in entry.names() if name not in OWN]
+    if len(chosen) != 1:
+        entry.fault("is one detector, such as `secrets: all`, and its `action`, `name` or `maskWith`")
+        return None
+    detector = chosen[0]
+    said, name = entry.value(detector), entry.text("name")
+    if detector in NAMED and name:
+        said = {**(said if isinstance(said, dict) else {NAMED[detector]: said}), "name": name}
+    return Detect(
+        detector, said, name or detector, entry.choice("action", ACTIONS, action),
+        entry.text("maskWith", mask_with), f"detect[{at}].{detector}",
+    )  # fmt: skip
+
+
+def _timeout(fields: Reader) -> float:
+    """Read seconds: `2`, `2s` or `500ms`."""
+    written = fields.value("timeout")
+    found = _TIME.fullmatch(str(written)) if isinstance(written, str | int | float) else None
+    if written is None:
+        return 2.0
+    seconds = float(found[1]) / (1000 if found[2] == "ms" else 1) if found is not None else 0.0
+    if not 0 < seconds <= 60:
+        fields.fault("is a time such as `2s` or `500ms`, a minute at most", "timeout")
+        return 2.0
+    return seconds
