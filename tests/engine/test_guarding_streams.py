@@ -31,7 +31,10 @@ REDACTION = Redaction(
 )
 FORBIDDEN = ("jane@mail.example.org", "4111 1111 1111 1111", "AKIAQWERTYUIOPASDF23")
 PROSE = st.lists(
-    st.sampled_from([*(f" {word} " for word in FORBIDDEN), "jane", "@mail", " and ", "4111 1111", "AKIA", "é中 ", ".", '"\\\n']), max_size=8
+    st.sampled_from(
+        [*(f" {word} " for word in FORBIDDEN), "jane", "@mail", " and ", "4111 1111", "AKIA", "é中 ", ".", '"\\\n']
+    ),
+    max_size=8,
 ).map("".join)
 
 Write = Callable[[str, Channel], bytes]
