@@ -6,8 +6,10 @@ written, the `sealed` half is only ever measured. Precision and recall are of li
 
 Left out, and why: personal data that takes a model to find (names, streets), and types that are not claimed, of the lines
 that should hit; of the lines that should not, those that hold another type that is claimed (a URL among domain names);
-public addresses among secrets, which are none. Beside prompt injection stands what LiteLLM's check without a model does: the
-text compared, piece by piece, with phrases of the kind `Ignore the previous instructions`, a hit from a likeness of 0.7 on.
+public addresses among secrets, which are none. A line that should not be hit is one that a rule of its source must not report:
+another rule of ours that finds something there counts as false all the same. Beside prompt injection stands a check in the
+manner of LiteLLM's without a model: the text compared, piece by piece of as many words, with phrases of the kind `Ignore the
+previous instructions`, a hit from a likeness of 0.7 on.
 """
 
 from __future__ import annotations

@@ -24,9 +24,46 @@ if TYPE_CHECKING:
     from engine.storing import Store
 
 __all__ = [
-    "EVERY", "Address", "Arrival", "Channel", "Claim", "Clock", "Count", "Counter", "Counters", "CountersError", "Deps", "Dialect", "Endpoint", "Frame", "Hold",
-    "HoldId", "Http", "HttpRequest", "Meter", "Origin", "Overrun", "Past", "Pieces", "Provider", "Random", "Refused", "Registry", "Reply", "Sink", "Source", "Target",
-    "TextGuard", "TextSlot", "Timeouts", "Tunnel", "Unit", "Upload", "Upstream", "address",
+    "EVERY",
+    "WHOLE",
+    "Address",
+    "Arrival",
+    "Channel",
+    "Claim",
+    "Clock",
+    "Count",
+    "Counter",
+    "Counters",
+    "CountersError",
+    "Deps",
+    "Dialect",
+    "Endpoint",
+    "Frame",
+    "Hold",
+    "HoldId",
+    "Http",
+    "HttpRequest",
+    "Meter",
+    "Origin",
+    "Overrun",
+    "Past",
+    "Pieces",
+    "Provider",
+    "Random",
+    "Refused",
+    "Registry",
+    "Reply",
+    "Sink",
+    "Source",
+    "Target",
+    "TextGuard",
+    "TextSlot",
+    "Timeouts",
+    "Tunnel",
+    "Unit",
+    "Upload",
+    "Upstream",
+    "address",
 ]  # fmt: skip
 
 # --- the outside world, injectable -------------------------------------------------------------------------------
@@ -138,6 +175,8 @@ class TextSlot(NamedTuple):
     text: str
 
 
+WHOLE = 1 << 20
+"""The index from which on texts are that a frame says whole."""
 EVERY = (-1,)
 """What `Dialect.ends` says of a frame that ends the whole stream."""
 
@@ -182,6 +221,9 @@ class Dialect(Protocol):
 
     def texts(self, frame: Frame) -> tuple[TextSlot, ...]:
         """List the texts that a frame continues, in wire order."""
+
+    def repeats(self, frame: Frame) -> tuple[TextSlot, ...]:
+        """List the texts that a frame says whole: over again, or all at once. Each has an index of its own, from `WHOLE` on."""
 
     def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
         """Rebuild a frame with other text in its slots; all else stays as it came."""

@@ -95,7 +95,7 @@ class Texts:
         return self._frames.broken(error)
 
     def _pass(self, frame: Frame) -> bytes:
-        slots = self._dialect.texts(frame)
+        slots, repeats = self._dialect.texts(frame), self._dialect.repeats(frame)
         passed = [self._guard(slot) for slot in slots]
         ended = self._dialect.ends(frame)
         held = b""
@@ -112,12 +112,21 @@ class Texts:
             passed[at] = passed[at]._replace(text=passed[at].text + self._drain(key))
         if ended:
             held = self._flush(ended)
-        return held + (frame.raw if tuple(passed) == slots else self._dialect.replace(frame, passed))
+        passed += map(self._whole, repeats)
+        return held + (frame.raw if tuple(passed) == slots + repeats else self._dialect.replace(frame, passed))
 
     def _guard(self, slot: TextSlot) -> TextSlot:
         text = slot.text
         for guard in self._guards:
             text = guard.feed(slot._replace(text=text))
+        return slot if text == slot.text else slot._replace(text=text)
+
+    def _whole(self, slot: TextSlot) -> TextSlot:
+        """Guard a text that is all there: what a stream said piece by piece, some say again at its end."""
+        text = slot.text
+        for guard in self._guards:
+            passed = guard.feed(slot._replace(text=text)) if text else ""
+            text = passed + guard.flush(slot.channel, slot.choice, slot.index)
         return slot if text == slot.text else slot._replace(text=text)
 
     def _flush(self, choices: tuple[int, ...]) -> bytes:

@@ -19,13 +19,14 @@ CLOSING = frozenset(">])}")
 class Vault:
     """Remembers what numbered masks stand for."""
 
-    __slots__ = ("_counts", "_masks", "originals")
+    __slots__ = ("_counts", "_masks", "_pattern", "originals")
 
     def __init__(self) -> None:
         self.originals: dict[str, str] = {}
         """By mask, what it stands for."""
         self._masks: dict[tuple[str, str], str] = {}
         self._counts: dict[str, int] = {}
+        self._pattern: re.Pattern[str] | None = None
 
     def mask(self, mask: str, text: str) -> str:
         """Return the numbered form of a mask for a text."""
@@ -37,13 +38,17 @@ class Vault:
         numbered = f"{mask[:-1]}_{number}{mask[-1]}" if closed else f"{mask}_{number}"
         self._masks[mask, text] = numbered
         self.originals[numbered] = text
+        self._pattern = None
         return numbered
 
     def restore(self, text: str, *, quoted: bool = False) -> str:
         """Put back what masks stand for; `quoted` where the text is JSON."""
         if not self.originals:
             return text
-        return self._pattern().sub(lambda found: self._original(found[0], quoted=quoted), text)
+        if self._pattern is None:
+            # `<X_12>` before `<X_1>`; only what this program wrote is in it, and all of it literally.
+            self._pattern = re.compile("|".join(map(re.escape, sorted(self.originals, key=len, reverse=True))))
+        return self._pattern.sub(lambda found: self._original(found[0], quoted=quoted), text)
 
     def guard(self) -> Restoring:
         """Return what puts back in a stream, as far as is known now."""
@@ -52,10 +57,6 @@ class Vault:
     def _original(self, mask: str, *, quoted: bool) -> str:
         original = self.originals[mask]
         return json.dumps(original, ensure_ascii=False)[1:-1] if quoted else original
-
-    def _pattern(self) -> re.Pattern[str]:
-        """Return what finds masks, `<X_12>` before `<X_1>`; only texts that this program wrote are in it."""
-        return re.compile("|".join(map(re.escape, sorted(self.originals, key=len, reverse=True))))
 
 
 class Restoring:

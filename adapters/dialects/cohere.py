@@ -123,6 +123,11 @@ class Cohere:
         """List the texts that a frame continues."""
         return tuple(slot for _, _, slot in _places(decode(frame.data)))
 
+    def repeats(self, frame: Frame) -> tuple[TextSlot, ...]:
+        """Return nothing: no frame says a text whole."""
+        del frame
+        return ()
+
     def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
         """Rebuild a frame with other text; of a frame without `raw`, only the text is said again, as a delta."""
         if not frame.raw:

@@ -16,7 +16,7 @@ import orjson
 
 from engine import prompts
 from engine.call import Usage
-from engine.contracts import EVERY, Channel, Frame, TextSlot
+from engine.contracts import EVERY, WHOLE, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, number, objects, tokens
 from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
@@ -134,12 +134,20 @@ class Gemini:
         """List the texts that a frame continues: a candidate's text is one, and its thoughts another."""
         return tuple(slot for _, _, slot in _places(decode(frame.data)))
 
+    def repeats(self, frame: Frame) -> tuple[TextSlot, ...]:
+        """List the arguments of calls, which come whole, as they would be written."""
+        return tuple(slot for _, _, slot in _calls(decode(frame.data)))
+
     def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
         """Rebuild a frame with other text; of a frame without `raw`, only the text is said again."""
         body = decode(frame.data)
         if not frame.raw:
             return again(frame, {**_origin(body), "candidates": list(map(_saying, slots))})
-        fill(_places(body), slots)
+        named = {slot[:3] for slot in slots}
+        calls = [place for place in _calls(body) if place[2][:3] in named]
+        fill([*_places(body), *calls], slots)
+        for holder, name, _ in calls:
+            holder[name] = decode(holder[name].encode("utf-8", "replace"))
         return again(frame, body)
 
     def finish(self, frame: Frame, reason: str) -> bytes:
@@ -248,6 +256,17 @@ def _places(body: Member) -> Iterator[Place]:
                 if isinstance(call.get("args"), str):
                     yield call, "args", TextSlot(Channel.TOOL_ARGUMENTS, choice, calls, call["args"])
                 calls += 1
+
+
+def _calls(body: Member) -> Iterator[Place]:
+    index = WHOLE
+    for candidate in objects(body.get("candidates")):
+        for part in objects(inner(candidate, "content").get("parts")):
+            call = part.get("functionCall")
+            if isinstance(call, dict) and isinstance(call.get("args"), dict):
+                written = orjson.dumps(call["args"]).decode()
+                yield call, "args", TextSlot(Channel.TOOL_ARGUMENTS, number(candidate.get("index"), 0), index, written)
+                index += 1
 
 
 def _saying(slot: TextSlot) -> Member:

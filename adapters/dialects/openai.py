@@ -112,6 +112,11 @@ class OpenAI:
         """List the texts that a frame continues."""
         return tuple(slot for _, _, slot in _places(decode(frame.data)))
 
+    def repeats(self, frame: Frame) -> tuple[TextSlot, ...]:
+        """Return nothing: no frame says a text whole."""
+        del frame
+        return ()
+
     def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
         """Rebuild a frame with other text; texts that `slots` does not name become empty.
 
@@ -119,6 +124,9 @@ class OpenAI:
         """
         chunk = decode(frame.data)
         places = list(_places(chunk))
+        for _, choice in _choices(chunk):
+            # The likelihoods of tokens spell out the text that was there.
+            choice.pop("logprobs", None)
         fill(places, slots)
         if not frame.raw:
             _strip(chunk, places, slots[0])

@@ -16,7 +16,7 @@ import orjson
 from adapters.dialects.openai import count, envelope, is_error
 from engine import prompts
 from engine.call import Usage
-from engine.contracts import EVERY, Channel, Frame, TextSlot
+from engine.contracts import EVERY, WHOLE, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, decode, fill, number
 from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
@@ -30,9 +30,15 @@ DELTAS = {
     "response.function_call_arguments.delta": Channel.TOOL_ARGUMENTS,
     "response.mcp_call_arguments.delta": Channel.TOOL_ARGUMENTS,
     "response.custom_tool_call_input.delta": Channel.TOOL_ARGUMENTS,
+    "response.code_interpreter_call_code.delta": Channel.TOOL_ARGUMENTS,
     "response.audio.transcript.delta": Channel.TRANSCRIPT,
 }
 
+SAID = {
+    "text": Channel.CONTENT, "refusal": Channel.REFUSAL, "transcript": Channel.TRANSCRIPT, "arguments": Channel.TOOL_ARGUMENTS,
+    "input": Channel.TOOL_ARGUMENTS, "code": Channel.TOOL_ARGUMENTS,
+}  # fmt: skip
+"""The members that say a text whole."""
 _DELTA = re.compile(rb'"type"\s*:\s*"response\.[a-z_.]+\.delta"')
 
 
@@ -115,10 +121,17 @@ class Responses:
         """List the texts that a frame continues."""
         return tuple(slot for _, _, slot in _places(decode(frame.data)))
 
+    def repeats(self, frame: Frame) -> tuple[TextSlot, ...]:
+        """List the texts of items that begin or are done, and of a response: all that deltas said, over again."""
+        return () if _DELTA.search(frame.data) else tuple(slot for _, _, slot in _wholes(decode(frame.data)))
+
     def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
-        """Rebuild a frame with other text."""
+        """Rebuild a frame with other text; the likelihoods of its tokens, which spell it out, go."""
         event = decode(frame.data)
-        fill(_places(event), slots)
+        for holder in _likely(event):
+            holder["logprobs"] = []
+        named = {slot[:3] for slot in slots}
+        fill([*_places(event), *(place for place in _wholes(event) if place[2][:3] in named)], slots)
         return _frame(event)
 
     def finish(self, frame: Frame, reason: str) -> bytes:
@@ -153,6 +166,42 @@ def _usage(body: _Body) -> Usage | None:
 
 def _frame(event: Member) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (str(event.get("type", "")).encode(), orjson.dumps(event))
+
+
+def _wholes(event: Member) -> Iterator[Place]:
+    """Yield the texts of a `done` event, of the part or item in it, and of every item of its response."""
+    choice = number(event.get("output_index"), 0)
+    found = [*_texts_of(event), *_texts_of(event.get("part")), *_texts_of(event.get("item"))]
+    response = event.get("response")
+    output = response.get("output") if isinstance(response, dict) else None
+    found += [place for item in (output if isinstance(output, list) else ()) for place in _texts_of(item)]
+    for index, (holder, name, channel) in enumerate(found, WHOLE):
+        yield holder, name, TextSlot(channel, choice, index, holder[name])
+
+
+def _texts_of(holder: Any) -> Iterator[tuple[Member, str, Channel]]:
+    if not isinstance(holder, dict):
+        return
+    for name, channel in SAID.items():
+        if isinstance(holder.get(name), str):
+            yield holder, name, channel
+    for name in ("content", "summary"):
+        inner = holder.get(name)
+        for one in inner if isinstance(inner, list) else ():
+            yield from _texts_of(one)
+
+
+def _likely(event: Member) -> Iterator[Member]:
+    """Yield every object in an event that has likelihoods."""
+    waiting: list[Any] = [event]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if node.get("logprobs"):
+                yield node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
 
 
 def _places(event: Member) -> Iterator[Place]:

@@ -176,3 +176,14 @@ def test_guardrails(gateway):
     assert running.chat(attack, "echo", key).status == 400
     names = {one["guardrail_name"] for one in running.get("/guardrails/list", key).json()["guardrails"]}
     assert {"content", "secrets", "personal-data", "attacks"} <= names
+
+
+def test_detectors():
+    """A program of one's own masks a text, and says of its stream the same."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "examples" / "detectors" / "redact.py")],
+        cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    whole, streamed, fits, does_not, long = done.stdout.splitlines()
+    assert whole == streamed == "[project], ticket <TICKET>: <EMAIL_ADDRESS> has the key [REDACTED]."
+    assert (fits, does_not, long) == ("yes: fits", "perhaps: does not fit", "too long: True")

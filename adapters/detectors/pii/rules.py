@@ -57,8 +57,7 @@ def _sure(inner: Callable[[str], bool], score: float = SURE) -> Check:
 
 
 def _card(found: str) -> bool:
-    groups = re.split("[ -]", found)
-    return min(map(len, groups)) > 2 and _CARDS.fullmatch("".join(groups)) is not None and check.luhn(found)
+    return _CARDS.fullmatch(found.replace(" ", "").replace("-", "")) is not None and check.luhn(found)
 
 
 def _ssn(found: str) -> bool:
@@ -78,11 +77,13 @@ def _address(found: str) -> bool:
 
 
 def _v4(found: str, before: str) -> float:
-    return FAIR if _address(found) and not before.endswith((".", "v", ":")) else 0.0
+    return FAIR if not before.endswith((".", "v", ":")) and _address(found) else 0.0
 
 
 def _v6(found: str, before: str) -> float:
-    return FAIR if _address(found) and not before[-1:].isalnum() and not before.endswith((":", ".")) else 0.0
+    colons = found.count(":")
+    likely = (colons > 5 or (colons > 1 and "::" in found)) and not before[-1:].isalnum()
+    return FAIR if likely and not before.endswith((":", ".")) and _address(found) else 0.0
 
 
 def _iban(found: str) -> bool:
@@ -121,7 +122,11 @@ def _generic() -> Iterator[Rule]:
         group=1,
         sieve=r"[0-9A-Fa-f]?:[0-9A-Fa-f]{0,4}:",
     )
-    yield Rule("CREDIT_CARD", r"\b\d(?:[ -]?\d){11,18}\b", _sure(_card))
+    yield Rule(
+        "CREDIT_CARD",
+        r"\b(?:\d{12,19}|\d{4}(?:[ -]\d{4}){3}(?:[ -]\d{1,3})?|\d{4}[ -]\d{6}[ -]\d{4,5})\b",
+        _sure(_card),
+    )
     yield from _ibans()
     yield Rule("CRYPTO", r"\b[13][1-9A-HJ-NP-Za-km-z]{25,34}\b", _sure(check.base58))
     yield Rule("CRYPTO", r"(?i)\bbc1[02-9ac-hj-np-z]{11,71}\b", _sure(check.bech32), sieve="(?i)bc1")

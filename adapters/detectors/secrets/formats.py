@@ -206,7 +206,7 @@ def rules() -> Iterator[Rule]:
 def _signed_and_private() -> Iterator[Rule]:
     yield Rule(
         "PRIVATE_KEY",
-        r"-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\s\\:,.()<>@_-]*-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----|[A-Za-z0-9+/=\s\\:,]*)",
+        r"-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:[A-Za-z0-9+/=\s\\:,.()<>@_]|-[A-Za-z0-9])*(?:-----END[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----)?",
         longest=BLOCK, sieve="PRIVATE KEY",
     )  # fmt: skip
     yield Rule(
