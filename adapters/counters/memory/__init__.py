@@ -198,6 +198,7 @@ class Memory(Present):
         self._expire(now)
         wall = int(self._clock.time() * MICROS) * 1_000
         self._skew = wall - now
+        held: set[int] | None = None
         for _ in range(LOOKED_AT):
             key = next(self._looking, None)
             if key is None:
@@ -205,8 +206,11 @@ class Memory(Present):
                 break
             tally = self._tallies.get(key)
             if tally is not None and tally.idle(wall if tally.algorithm is CALENDAR else now):
-                tally.live = False
-                del self._tallies[key]
+                # A hold of nothing may yet settle at something.
+                held = self._parts() if held is None else held
+                if id(tally) not in held:
+                    tally.live = False
+                    del self._tallies[key]
         expired, self._expired = self._expired, []
         return expired
 
@@ -239,6 +243,10 @@ class Memory(Present):
             if tally is not None:
                 tally.live = False
             self._before.pop(counter.id, None)
+
+    def _parts(self) -> set[int]:
+        """Return what open holds are held in."""
+        return {id(getattr(part, "whole", None) or part) for grant in self._open.values() for part in grant.parts}
 
     def _granted(self, grant: Grant) -> Hold:
         grant.skew = self._skew

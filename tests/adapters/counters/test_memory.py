@@ -65,3 +65,16 @@ async def test_no_more_counters_are_opened_than_there_is_room_for(counters, monk
     await granted(counters, 3, Claim(first, 1), Claim(second, 1))
     assert (await counters.count(second))[:2] == (0, 1)
     assert len(counters) == 2
+
+
+@pytest.mark.parametrize("window", [budget("30d"), rate("1h"), rate("1h", "sliding"), rate("1h", "token-bucket")])
+async def test_a_hold_of_nothing_may_settle_at_something_though_sweeps_went_by(counters, clock, window):
+    counter = Counter("any", Unit.TOKENS, window, 9)
+    hold = await granted(counters, 1, Claim(counter, 0))
+    for _ in range(5):
+        clock.turn(1)
+        await counters.renew([hold])
+        await counters.sweep()
+    counters.settle(hold, {counter.id: 7})
+    assert counters.view(counter).used == 7
+    await refused(counters, 2, Claim(counter, 3))
