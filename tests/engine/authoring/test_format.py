@@ -130,6 +130,8 @@ def test_an_example_in_disorder_comes_back(path, seed):
             "window",
             "rates",
             "type",
+            "phases",
+            "detect",
         )
         if f"\n{field}:" in text
     ]
