@@ -244,6 +244,9 @@ class Counters(Protocol):
         None where there is not, or where that is for `reserve` to decide.
         """
 
+    def roomy(self, counters: Sequence[Counter], room: Sequence[int]) -> bool:
+        """Tell whether there was room for as much of each when this process last heard of it; plain and never waiting."""
+
     def spend(self, hold: Hold, amounts: Sequence[int]) -> Sequence[Overrun]:
         """Settle, as `settle` does, by the amounts used in the order of the hold's claims, none of them below 0."""
 

@@ -84,7 +84,7 @@ class Ledger:
             return None
         if every.measured:
             rough = roughly(call, deployment)
-            if rough is not None and self._plenty(call, every, rough):
+            if rough is not None and await self._plenty(call, every, rough):
                 return None
         return await self.hold(call, every, wanted(call, deployment, self.learned) if every.measured else None)
 
@@ -100,7 +100,7 @@ class Ledger:
         self._open[account.hold.id] = account.hold
         self._recorded(call, account.hold, [])
 
-    def _plenty(self, call: Call, every: Counted, rough: Wanted) -> bool:
+    async def _plenty(self, call: Call, every: Counted, rough: Wanted) -> bool:
         """Hold roughly what a call may use, where each limit has room for a thousand times as much; tells whether it has.
 
         By how much the guess is wrong is nothing beside that room: no call is let in, or refused, for it.
@@ -110,7 +110,11 @@ class Ledger:
         amounts = rough.amounts(request=not call.account.counted)
         held = every.of(amounts)
         asked = held.amounts(amounts)
-        hold = self._at_once(HoldId(call.id, call.attempt), held, asked, held.room(asked))
+        hold_id, room = HoldId(call.id, call.attempt), held.room(asked)
+        hold = self._at_once(hold_id, held, asked, room)
+        if hold is None and held.lot is None and self.counters.roomy(held.counters, room):
+            answer = await self._reserved(hold_id, held.claims(asked))
+            hold = answer if isinstance(answer, Hold) else None
         if hold is None:
             return False
         call.account.held, call.account.shortest = held, None
@@ -138,10 +142,7 @@ class Ledger:
             asked = held.amounts(amounts)
             answer: Hold | Refused | None = self._at_once(hold_id, held, asked, asked)
             if answer is None:
-                try:
-                    answer = await self.counters.reserve(hold_id, held.claims(asked), ())
-                except CountersError as error:
-                    raise uncounted(error) from error
+                answer = await self._reserved(hold_id, held.claims(asked))
             if isinstance(answer, Hold):
                 account.held = held
                 self._granted(call, answer, need, asked)
@@ -151,6 +152,12 @@ class Ledger:
                 break
             account.shortest = need.limit
         return refused
+
+    async def _reserved(self, hold_id: HoldId, claims: Sequence[Claim]) -> Hold | Refused:
+        try:
+            return await self.counters.reserve(hold_id, claims, ())
+        except CountersError as error:
+            raise uncounted(error) from error
 
     def _granted(self, call: Call, hold: Hold, need: Wanted | None, amounts: Sequence[int]) -> None:
         account = call.account

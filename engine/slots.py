@@ -33,22 +33,46 @@ class Slot(NamedTuple):
         self.holder[self.key] = text
 
 
-class Step(NamedTuple):
-    """One step of a path: a member's name, or each element, those whose `name` is `value` or is not."""
+class Each(NamedTuple):
+    """The elements of a list that are meant: those whose member `name` is `value`, or is not; all where it has no name."""
 
-    each: bool
-    name: str = ""
-    value: str = ""
-    equal: bool = True
+    name: str
+    value: str
+    equal: bool
+    node: Node
 
 
-class Place(NamedTuple):
-    """One path, as its first member and the steps from there; `deep` where every text within is meant."""
+class Node:
+    """What is looked at where some paths lead: they are walked together, each value once."""
 
-    member: str
-    steps: tuple[Step, ...]
-    deep: bool
-    phase: str
+    __slots__ = ("deep", "each", "inner", "phase")
+
+    def __init__(self) -> None:
+        self.phase = ""
+        """What a text here is; empty where none is looked for."""
+        self.deep = ""
+        """What every text within is."""
+        self.inner: dict[str, Node] = {}
+        self.each: list[Each] = []
+
+    def add(self, steps: Sequence[re.Match[str]], phase: str) -> None:
+        """Add a path from here."""
+        if not steps:
+            self.phase = phase
+        elif steps[0][0] == "**":
+            self.deep = phase
+        else:
+            self._next(steps[0]).add(steps[1:], phase)
+
+    def _next(self, step: re.Match[str]) -> Node:
+        if not step[0].startswith("["):
+            return self.inner.setdefault(step[0], Node())
+        wanted = step[1] or "", step[3] or "", step[2] != "!="
+        for one in self.each:
+            if one[:3] == wanted:
+                return one.node
+        self.each.append(Each(*wanted, Node()))
+        return self.each[-1].node
 
 
 class Tokens(Exception):  # noqa: N818 - a finding of what is there, not a fault
@@ -59,53 +83,64 @@ class Slots:
     """The places of texts in one kind of body; each path comes with its phase."""
 
     def __init__(self, paths: Mapping[str, str]) -> None:
-        self.places = tuple(_place(path, phase) for path, phase in paths.items())
-        self.members = frozenset(place.member for place in self.places)
+        self._by_phases: dict[frozenset[str], Node] = {}
+        self._paths = [([*_STEP.finditer(path)], phase) for path, phase in paths.items()]
 
     def of_members(
         self, members: Mapping[str, msgspec.Raw], phases: frozenset[str]
     ) -> tuple[dict[str, Any], list[Slot]]:
         """Decode the members of a request that hold texts of some phases; return them and the texts. Raises Tokens."""
-        wanted = [place for place in self.places if place.phase in phases and place.member in members]
-        values = {place.member: _decode(members[place.member]) for place in wanted}
-        return values, [slot for place in wanted for slot in _walk(values, place.member, place, 0)]
+        wanted = self._root(phases).inner
+        values = {name: _decode(members[name]) for name in wanted.keys() & members.keys()}
+        found: list[Slot] = []
+        for name in values:
+            if _walk(values, name, wanted[name], found):
+                raise Tokens(name)
+        return values, found
 
     def of_body(self, body: Any, phases: frozenset[str]) -> list[Slot]:
-        """Return the texts of a decoded body. Raises Tokens."""
-        if not isinstance(body, dict):
-            return []
-        return [
-            slot
-            for place in self.places
-            if place.phase in phases and place.member in body
-            for slot in _walk(body, place.member, place, 0)
-        ]
+        """Return the texts of a decoded body; what stands in their places and is none says nothing."""
+        found: list[Slot] = []
+        if isinstance(body, dict):
+            for name, node in self._root(phases).inner.items():
+                if name in body:
+                    _walk(body, name, node, found)
+        return found
+
+    def _root(self, phases: frozenset[str]) -> Node:
+        root = self._by_phases.get(phases)
+        if root is None:
+            root = self._by_phases[phases] = Node()
+            for steps, phase in self._paths:
+                if phase in phases:
+                    root.add(steps, phase)
+        return root
 
 
 class Repeats:
     """Members that say again what texts of a body say."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        self._places = [_place(path, "") for path in paths]
+        self._root = Node()
+        for path in paths:
+            self._root.add([*_STEP.finditer(path)], "again")
 
     def drop(self, body: dict[str, Any]) -> None:
         """Take them away."""
-        for place in self._places:
-            if place.member in body:
-                for holder, key in [*_holders(body, place.member, place, 0)]:
-                    del holder[key]
+        _drop(body, self._root)
 
 
-def _holders(holder: Any, key: Any, place: Place, at: int) -> Iterator[tuple[Any, Any]]:
-    value = holder[key]
-    if at == len(place.steps):
-        yield holder, key
-    elif place.steps[at].each:
-        if isinstance(value, list):
-            for index in range(len(value)):
-                yield from _holders(value, index, place, at + 1)
-    elif isinstance(value, dict) and place.steps[at].name in value:
-        yield from _holders(value, place.steps[at].name, place, at + 1)
+def _drop(value: Any, node: Node) -> None:
+    if isinstance(value, dict):
+        for name, inner in node.inner.items():
+            if name in value and inner.phase:
+                del value[name]
+            elif name in value:
+                _drop(value[name], inner)
+    elif isinstance(value, list):
+        for one in node.each:
+            for element in value:
+                _drop(element, one.node)
 
 
 def encoded(value: Any) -> msgspec.Raw:
@@ -113,45 +148,28 @@ def encoded(value: Any) -> msgspec.Raw:
     return msgspec.Raw(_encode(value))
 
 
-def _place(path: str, phase: str) -> Place:
-    found = [*_STEP.finditer(path)]
-    deep = found[-1][0] == "**"
-    steps = []
-    for step in found[1 : len(found) - deep]:
-        if step[0].startswith("["):
-            steps.append(Step(each=True, name=step[1] or "", value=step[3] or "", equal=step[2] != "!="))
-        else:
-            steps.append(Step(each=False, name=step[0]))
-    return Place(found[0][0], tuple(steps), deep, phase)
-
-
-def _walk(holder: Any, key: Any, place: Place, at: int) -> Iterator[Slot]:
+def _walk(holder: Any, key: Any, node: Node, found: list[Slot]) -> bool:
+    """Add the texts of a value; tell whether numbers stand where texts should."""
     value = holder[key]
-    if at == len(place.steps):
-        yield from _leaf(holder, key, place)
-        return
-    step = place.steps[at]
-    if step.each:
-        if isinstance(value, list):
+    kind = type(value)
+    if kind is str:
+        phase = node.phase or node.deep
+        if phase:
+            found.append(Slot(holder, key, value, phase))
+        return False
+    tokens = kind is int and bool(node.phase)
+    if kind is dict:
+        for name, inner in node.inner.items():
+            if name in value:
+                tokens |= _walk(value, name, inner, found)
+    elif kind is list:
+        for name, wanted, equal, inner in node.each:
             for index, element in enumerate(value):
-                if not step.name or _fits(element, step):
-                    yield from _walk(value, index, place, at + 1)
-    elif isinstance(value, dict) and step.name in value:
-        yield from _walk(value, step.name, place, at + 1)
-
-
-def _fits(element: Any, step: Step) -> bool:
-    return isinstance(element, dict) and (element.get(step.name) == step.value) is step.equal
-
-
-def _leaf(holder: Any, key: Any, place: Place) -> Iterator[Slot]:
-    value = holder[key]
-    if isinstance(value, str):
-        yield Slot(holder, key, value, place.phase)
-    elif place.deep:
-        yield from within(value, place.phase)
-    elif type(value) is int:
-        raise Tokens(place.member)
+                if not name or (type(element) is dict and (element.get(name) == wanted) is equal):
+                    tokens |= _walk(value, index, inner, found)
+    if node.deep:
+        found += within(value, node.deep)
+    return tokens
 
 
 def within(value: Any, phase: str) -> Iterator[Slot]:

@@ -7,7 +7,7 @@ import json
 import msgspec
 import pytest
 
-from engine.slots import CALLS, INPUT, RESULTS, Slots, Tokens, encoded
+from engine.slots import CALLS, INPUT, RESULTS, Repeats, Slots, Tokens, encoded
 
 CHAT = Slots({
     "messages[role!=tool].content": INPUT,
@@ -79,3 +79,14 @@ def test_tokens_are_no_text(prompt):
 )
 def test_what_is_no_message_is_passed_over(body):
     assert CHAT.of_body(body, EVERY) == []
+
+
+def test_a_number_in_the_place_of_a_text_hides_no_other():
+    body = {"messages": [{"role": "user", "content": 5}, {"role": "user", "content": "seen"}]}
+    assert [one.text for one in CHAT.of_body(body, EVERY)] == ["seen"]
+
+
+def test_what_repeats_texts_is_taken_away():
+    body = {"choices": [{"logprobs": [1], "message": {"content": "x", "audio": {"data": "y"}}}, {"text": "z"}], "id": "1"}
+    Repeats(("choices[].logprobs", "choices[].message.audio", "other")).drop(body)
+    assert body == {"choices": [{"message": {"content": "x"}}, {"text": "z"}], "id": "1"}

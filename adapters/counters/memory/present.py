@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from engine.contracts import HoldId
+from engine.contracts import Counter, HoldId
 
 
 class Present:
@@ -14,6 +14,11 @@ class Present:
     def reason(self) -> str:
         """Nothing: memory is always there."""
         return ""
+
+    def roomy(self, counters: Sequence[Counter], room: Sequence[int]) -> bool:
+        """Tell nothing: `grant` does."""
+        del counters, room
+        return False
 
     async def replay(self, settled: Iterable[tuple[HoldId, Sequence[tuple[bytes, int]]]]) -> None:
         """Do nothing: what a process before this one held ended with it."""

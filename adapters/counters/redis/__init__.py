@@ -116,6 +116,10 @@ class Redis:
         """Grant nothing at once."""
         del hold, lot, amounts, room
 
+    def roomy(self, counters: Sequence[Counter], room: Sequence[int]) -> bool:
+        """Tell whether there was room for as much of each when this process last heard of it."""
+        return self._sight.roomy(counters, room)
+
     def spend(self, hold: Hold, amounts: Sequence[int]) -> Sequence[Overrun]:
         """Settle a hold by the amounts used, in the order of its claims."""
         granted = self._ending(hold)

@@ -57,6 +57,15 @@ class Sight:
         seen = self._seen.get(counter.id)
         return seen is not None and seen.known
 
+    def roomy(self, counters: Sequence[Counter], room: Sequence[int]) -> bool:
+        """Tell whether there was room for as much of each."""
+        find = self._seen.get
+        for counter, most in zip(counters, room, strict=True):
+            seen = find(counter.id)
+            if seen is None or not seen.known or seen.used + seen.held + most > counter.limit:
+                return False
+        return True
+
     def granted(self, claims: Sequence[Claim], said: Sequence[int]) -> None:
         """Take up what a grant said: used, held and until of each claim's counter."""
         at = 0
