@@ -87,6 +87,9 @@ def test_a_number_in_the_place_of_a_text_hides_no_other():
 
 
 def test_what_repeats_texts_is_taken_away():
-    body = {"choices": [{"logprobs": [1], "message": {"content": "x", "audio": {"data": "y"}}}, {"text": "z"}], "id": "1"}
+    body = {
+        "choices": [{"logprobs": [1], "message": {"content": "x", "audio": {"data": "y"}}}, {"text": "z"}],
+        "id": "1",
+    }
     Repeats(("choices[].logprobs", "choices[].message.audio", "other")).drop(body)
     assert body == {"choices": [{"message": {"content": "x"}}, {"text": "z"}], "id": "1"}
