@@ -20,14 +20,13 @@ from engine.detecting import Blocked
 from engine.errors import PolicyError, invalid_request
 from engine.expr.program import ERRORS
 from engine.frames import split
+from engine.guarding import LONG
 from engine.slots import CALLS, INPUT, OUTPUT, Repeats, Slot, Slots, Tokens, encoded, within
 from engine.watched import ANSWERED, ASKED, Phased, Watched, block, blocking, refuse
 
 if TYPE_CHECKING:
     from engine.watching import Guard
 
-LONG = 32 * 1024
-"""Characters of texts that are looked through on the loop; more are, in the thread for what may take long."""
 NAMED = "guardrails"
 """The member of a request that names guardrails; it is ours, and no provider's."""
 

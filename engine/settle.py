@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from engine.aside import aside
 from engine.build import Builder, Built, build, building
 from engine.config.litellm import Loaded
 from engine.config.problems import NotInForce, Problem
@@ -18,6 +19,7 @@ from engine.outcome import Outcome
 from engine.pricing import Prices
 from engine.slices import sliced
 from engine.sources import Compiled, Sources
+from engine.watching import warm
 
 log = structlog.get_logger("interlock")
 
@@ -72,6 +74,7 @@ class Settled:
         unenforced = self.unenforced()
         if unenforced:
             return unenforced
+        await aside(warm, self.policies.policies, registry)
         built = await sliced(building(Builder(self.spec, registry, prices), self.revision, self.policies))
         return [problem for problem in built.problems if problem.severity == "error"] or built
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from engine.config.problems import Mark, Problem
@@ -38,6 +39,16 @@ def guards_of(policies: Iterable[Policy], registry: Registry, problems: list[Pro
         watch = policy.watch()
         if watch is not None:
             yield _guard(policy, watch, registry, problems)
+
+
+def warm(policies: Iterable[Policy], registry: Registry) -> None:
+    """Make the detectors of some policies ahead, for a thread: many patterns take tenths of a second. What is wrong is said later."""
+    for policy in policies:
+        watch = policy.watch()
+        for one in watch.detects if watch is not None else ():
+            if one.detector != REMOTE:
+                with suppress(ValueError, LookupError):
+                    registry.detector(one.detector, one.said)
 
 
 def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Problem]) -> Guard:
