@@ -217,6 +217,7 @@ def test_a_revision_is_in_force_in_all_workers_or_in_none(many, tmp_path):
 
     write("echo", "slow")
     running = many(3, CONFIG, "--policies", str(policies))
+    assert eventually(lambda: '"event":"watching"' in running.log, 10)
     with lines(running, 3) as each:
         write("echo")
         began = time.monotonic()
