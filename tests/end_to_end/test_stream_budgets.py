@@ -141,9 +141,10 @@ def test_a_client_that_leaves_is_charged_what_was_sent(under, limits):
         row = rows[-1]
         assert row["status"] == 499
         assert row["estimated"] is True
-        assert heard - 2 <= row["output_tokens"], (heard, row)
-        assert row["output_tokens"] <= 900
-        assert row["cost"] == row["output_tokens"] * 1_000_000
+        # What is 0 is not written: a client may leave before the first word.
+        sent = row.get("output_tokens", 0)
+        assert heard - 2 <= sent <= 900, (heard, row)
+        assert row.get("cost", 0) == sent * 1_000_000
         assert time.monotonic() - left < 5
         assert seconds < 10
 
