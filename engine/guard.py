@@ -36,7 +36,11 @@ async def guard(call: Call) -> None:
     chosen = _chosen(call)
     if not chosen:
         return
-    watched = call.watched = Watched(call, chosen, _named(call))
+    before, watched = call.watched, Watched(call, chosen, _named(call))
+    if before is not None and before.vault is not None:
+        # A call that goes to another model is looked at again: what was masked already is still to be put back.
+        watched.vault = before.vault
+    call.watched = watched
     values, slots = _asked(call, watched, call.route.dialect.asked)
     size = sum(len(slot.text) for slot in slots)
     if size <= LONG:
@@ -92,7 +96,7 @@ def blocked(call: Call, found: Blocked) -> PolicyError:
 
 def refuse_unguarded(call: Call, what: str) -> None:
     """Refuse what no guardrail can look at, where one is to; raises PolicyError unless its policy ignores that."""
-    for one in _chosen(call):
+    for one in call.watched.guards if call.watched is not None else _chosen(call):
         if one.watch.phases & ANSWERED and not one.policy.head.ignore_errors:
             refuse(one, f"{what} cannot be looked through")
 
@@ -116,7 +120,7 @@ def _chosen(call: Call) -> list[Guard]:
 async def guard_answer(call: Call, answer: bytes) -> bytes:
     """Let guardrails look at a whole answer; return it as it may be sent. Raises PolicyError 400."""
     watched = call.watched
-    if watched is None or (not watched.answering() and watched.vault is None):
+    if watched is None or not (watched.answering() or watched.masked):
         return answer
     try:
         body = msgspec.json.decode(answer)
@@ -134,12 +138,12 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
     await consult(watched, slots, ANSWERED)
     texts = [slot.holder[slot.key] for slot in slots]
     changed = texts != before
-    if watched.vault is not None:
+    if watched.masked and watched.vault is not None:
         for slot, text in zip(slots, texts, strict=True):
             slot.put(watched.vault.restore(text, quoted=slot.phase == CALLS))
     if changed:
         Repeats(dialect.repeated).drop(body)
-    elif watched.vault is None:
+    elif not watched.masked:
         return answer
     return msgspec.json.encode(body)
 

@@ -166,7 +166,6 @@ class Watch(NamedTuple):
     restore: bool = False
     message: str = ""
     status: int = 400
-    longest: int = 512
     timeout: float = 2.0
 
 

@@ -48,7 +48,12 @@ class Watched:
     def streaming(self) -> tuple[TextGuard, ...]:
         """Return what watches a stream, in order; what was masked of the request is put back at last."""
         guards = [Phased(one) for one in self.answering()]
-        return (*guards, self.vault.guard()) if self.vault is not None else tuple(guards)
+        return (*guards, self.vault.guard()) if self.vault is not None and self.masked else tuple(guards)
+
+    @property
+    def masked(self) -> bool:
+        """Whether anything was masked that is to be put back."""
+        return self.vault is not None and bool(self.vault.originals)
 
     @property
     def asks(self) -> bool:

@@ -28,12 +28,10 @@ from engine.policy import Detect, Head, Policy, Reader, Watch
 
 PHASES = ("input", "output", "toolCalls", "toolResults")
 ACTIONS = ("block", "mask", "log")
-LONGEST = 16_384
-"""Characters of one finding that may be asked for: so many are held back of a stream."""
 NOTHING = Watch(frozenset(), ())
 NAMED = {"pattern": "pattern", "keywords": "words"}
 """Detectors whose findings have the name that is written beside them."""
-OWN = frozenset({"action", "maskWith", "name"})
+OWN = frozenset({"action", "maskWith", "maxLength", "name"})
 """What may stand beside a detector."""
 _TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s)?", re.ASCII)
 
@@ -58,8 +56,7 @@ class Guardrail(Policy):
             fields.fault("means nothing where nothing is masked: leave it out", "restore")
         what = Watch(
             _phases(fields), tuple(detects), fields.flag("optional"), restore, fields.text("message"),
-            int(fields.number("status", 400, least=400, most=499)),
-            int(fields.number("maxLength", 512, least=1, most=LONGEST)), _timeout(fields),
+            int(fields.number("status", 400, least=400, most=499)), _timeout(fields),
         )  # fmt: skip
         return cls(head, what)
 
@@ -87,6 +84,8 @@ def _detect(entry: Reader, at: int, action: str, mask_with: str) -> Detect | Non
     said, name = entry.value(detector), entry.text("name")
     if detector in NAMED and name:
         said = {**(said if isinstance(said, dict) else {NAMED[detector]: said}), "name": name}
+    if detector == "pattern" and entry.has("maxLength"):
+        said = {**(said if isinstance(said, dict) else {"pattern": said}), "maxLength": entry.value("maxLength")}
     return Detect(
         detector, said, name or detector, entry.choice("action", ACTIONS, action),
         entry.text("maskWith", mask_with), f"detect[{at}].{detector}",

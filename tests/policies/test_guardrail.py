@@ -22,8 +22,8 @@ def loaded(**fields):
 def test_what_is_written_is_what_is_looked_for():
     found = loaded(
         phases=["input", "output", "toolCalls"], action="mask", maskWith="***", restore=True, optional=True, message="ask",
-        status=403, timeout="500ms", maxLength=1000,
-        detect=[{"pii": ["EMAIL_ADDRESS"]}, {"pattern": "P-\\d+", "name": "project", "action": "block"}, {"keywords": ["x"], "name": "words", "maskWith": ""}],
+        status=403, timeout="500ms",
+        detect=[{"pii": ["EMAIL_ADDRESS"]}, {"pattern": "P-\\d+", "name": "project", "maxLength": 1000, "action": "block"}, {"keywords": ["x"], "name": "words", "maskWith": ""}],
     )  # fmt: skip
     assert found.problems == ()
     (policy,) = found.policies
@@ -32,15 +32,14 @@ def test_what_is_written_is_what_is_looked_for():
     assert watch.phases == {"input", "output", "toolCalls"}
     assert [(one.detector, one.said, one.name, one.action, one.mask_with) for one in watch.detects] == [
         ("pii", ["EMAIL_ADDRESS"], "pii", "mask", "***"),
-        ("pattern", {"pattern": "P-\\d+", "name": "project"}, "project", "block", "***"),
+        ("pattern", {"pattern": "P-\\d+", "name": "project", "maxLength": 1000}, "project", "block", "***"),
         ("keywords", {"words": ["x"], "name": "words"}, "words", "mask", ""),
     ]
-    assert (watch.optional, watch.restore, watch.message, watch.status, watch.longest, watch.timeout) == (
+    assert (watch.optional, watch.restore, watch.message, watch.status, watch.timeout) == (
         True,
         True,
         "ask",
         403,
-        1000,
         0.5,
     )
     assert pickle.loads(pickle.dumps(policy)).watch() == watch  # noqa: S301 - our own bytes
@@ -50,7 +49,7 @@ def test_without_more_it_blocks_in_every_call():
     (policy,) = loaded().policies
     watch = policy.watch()
     assert [one.action for one in watch.detects] == ["block"]
-    assert (watch.optional, watch.restore, watch.status, watch.longest, watch.timeout) == (False, False, 400, 512, 2.0)
+    assert (watch.optional, watch.restore, watch.status, watch.timeout) == (False, False, 400, 2.0)
 
 
 @pytest.mark.parametrize(
