@@ -10,8 +10,9 @@ from pathlib import Path
 
 from bench import machine
 from bench.load import Job, Result, Target
+from bench.ports import free_port
 from bench.rows import DIRECT, ROWS
-from bench.servers import Load, NotStarted, Process, Upstream, free_port, get
+from bench.servers import Load, NotStarted, Process, Upstream, get
 from bench.shapes import SHAPES
 from bench.site import LeftOutError, Site
 

@@ -5,7 +5,6 @@ import http.client
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -35,14 +34,6 @@ class NotStarted(Exception):  # noqa: N818 - a state of a row, shown in the tabl
     def __init__(self, reason: str, tail: str) -> None:
         super().__init__(reason)
         self.tail = tail
-
-
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def get(port: int, path: str, key: str = "") -> tuple[int, str]:

@@ -24,9 +24,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.running import free_port
+from bench.ports import free_port
 
-STARTING = 30.0
+STARTING = 60.0
 """Seconds that a server may take to start, or to recover."""
 DEBIAN = Path("/usr/lib/postgresql")
 # A commit that asks for it reaches the log whatever the server's default is: that is what a kill is to find.

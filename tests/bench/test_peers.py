@@ -14,9 +14,10 @@ from bench.fetch_peers import NotFetchedError, fetch
 from bench.load import Job, Target, run
 from bench.measure import Bench, Plan, capacity, paces
 from bench.peer_rows import PEERS, envoy_config, litellm_config
+from bench.ports import free_port
 from bench.report import table
 from bench.rows import ROWS
-from bench.servers import NotStarted, Process, Upstream, free_port
+from bench.servers import NotStarted, Process, Upstream
 from bench.shapes import SHAPES
 from bench.site import LeftOutError, Row, Site
 from bench.summary import document

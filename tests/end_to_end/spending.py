@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 import aiohttp
 import yaml
 
+from bench.ports import free_port
 from tests.end_to_end.books import cost_of
-from tests.running import MASTER, Exchange, Gateway, free_port
+from tests.running import MASTER, Exchange, Gateway
 
 RICH, POOR, RATED, MADE = (f"sk-{name}-0123456789abcdef" for name in ("rich", "poor", "rated", "made"))
 BUDGET = 1_000_000

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from bench.ports import free_port
 from tests.end_to_end.wires import Wire, chat, eventually, post, threaded
-from tests.running import CHAT, MASTER, Gateway, free_port
+from tests.running import CHAT, MASTER, Gateway
 
 BODY = json.dumps(chat("relayed")).encode()
 

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.running import ROOT, free_port
+from bench.ports import free_port
+from tests.running import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").glob("*/config.yaml"))
 ENVIRON = {

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.ports import free_port
 from tests.end_to_end.books import closed, left_of, logged, metric, nano, spent
 from tests.end_to_end.wires import Wire, chat, eventually, post, threaded
-from tests.running import CHAT, MASTER, Gateway, free_port
+from tests.running import CHAT, MASTER, Gateway
 
 BUDGET = 100.0
 REQUESTS = 10

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
+from bench.ports import free_port
 from tests.end_to_end.wires import Wire, eventually, threaded
-from tests.running import CHAT, MASTER, Gateway, free_port
+from tests.running import CHAT, MASTER, Gateway
 
 SCIENTIST, HELPER = "sk-scientist-0123456789", "sk-helper-0123456789abc"
 UPSTREAM_KEY = "sk-upstream-0123456789"

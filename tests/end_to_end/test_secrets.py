@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from tests.end_to_end.wires import Wire, chat, eventually, post, threaded
-from tests.running import MASTER, Gateway, free_port
+from tests.running import MASTER, Gateway
 
 PROMPT = "my password is Zugspitze-2962"
 UPSTREAM_KEY = "sk-upstream-3f9a1c7be2"

@@ -9,8 +9,9 @@ from collections import Counter
 
 import pytest
 
+from bench.ports import free_port
 from tests.end_to_end.wires import Wire, chat, eventually, post, threaded
-from tests.running import CHAT, MASTER, Gateway, free_port
+from tests.running import CHAT, MASTER, Gateway
 
 CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n'
 FRAMES = [CHUNK % str(number).encode() for number in range(5)]

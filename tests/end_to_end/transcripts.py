@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
+from bench.ports import free_port
 from engine.pricing import Prices
-from tests.running import MASTER, ROOT, Answer, Gateway, free_port
+from tests.running import MASTER, ROOT, Answer, Gateway
 
 GOLDEN = ROOT / "tests" / "golden" / "usage.json"
 SHARED = ROOT.parent / "shared"

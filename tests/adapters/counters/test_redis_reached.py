@@ -12,10 +12,11 @@ import pytest
 
 from adapters.counters.redis import Redis
 from adapters.counters.redis.link import command
+from bench.ports import free_port
 from engine.claims import UNLIMITED, too_large
 from engine.contracts import Claim, HoldId
 from tests.adapters.counters.counting import Turned, granted, usd
-from tests.valkey import Valkey, before, binary, counting, free_port, ready, until
+from tests.valkey import Valkey, before, binary, counting, ready, until
 
 PROMISED = 10.0
 

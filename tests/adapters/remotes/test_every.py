@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from bench.ports import free_port
 from engine.asking import LARGEST
 from engine.contracts import Deps
 from engine.detecting import DetectorError, Finding, Question
@@ -15,7 +16,6 @@ from engine.extensions import Extensions, names
 from engine.outside import SystemClock
 from engine.transport.session import Session
 from tests.adapters.remotes.cases import CASES, ELSEWHERE, KEY, TEXTS
-from tests.running import free_port
 
 PHASES = ("input", "output", "toolCalls", "toolResults")
 EVERY = pytest.mark.parametrize("name", sorted(CASES))

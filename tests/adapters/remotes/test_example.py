@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
+from bench.ports import free_port
 from engine.extensions import Extensions, names
 from tests.adapters.remotes.cases import ELSEWHERE
-from tests.running import free_port
 
 FOLDER = Path(__file__).resolve().parents[3] / "examples" / "remotes"
 MADE_UP = {

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from adapters.remotes.presidio import Presidio
+from bench.ports import free_port
 from engine.detecting import DetectorError, Question
-from tests.running import free_port
 
 FOLDER = Path(__file__).with_name("analyzer")
 PATIENCE = 1_800

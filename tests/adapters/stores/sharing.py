@@ -30,9 +30,9 @@ def open_together(url: str, go: str) -> None:
     Postgres({"url": url}).close()
 
 
-def fold_many(url: str, journal: str, offset: str, last: str) -> None:
+def fold_many(url: str, journal: str, offset: str, last: str, seconds: str = "2") -> None:
     """Fold batches into a journal of its own, as its `Folder` would: what fails is tried again from where the store is."""
-    store = Postgres({"url": url, "connect_timeout": 1, "timeout": 2})
+    store = Postgres({"url": url, "connect_timeout": 1, "timeout": float(seconds)})
     print("ready", flush=True)
     number = 0
     while number < int(last):

@@ -7,13 +7,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.ports import free_port
 from engine.contracts import Origin
 from engine.errors import UpstreamError
 from engine.transport import make
 from engine.transport.pool import Pool
 from engine.transport.session import Session
 from tests.engine.transport.wire import OK, Hanging, Running, answers, ask, attempt, request, reset, until
-from tests.running import ScriptedUpstream, free_port
+from tests.running import ScriptedUpstream
 
 
 def shelf(pool, upstream):
