@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 
 from engine.decision import Outcome
-from engine.detecting import DetectorError, Finding, Hit, Question, RemoteDetector
+from engine.detecting import DetectorError, Finding, Hit, Question, RemoteDetector, Whole
 from engine.slots import Slot
 from engine.watched import Watched, block, refuse
 
@@ -17,22 +18,37 @@ if TYPE_CHECKING:
     from engine.policy import Detect
     from engine.watching import Guard
 
+CONFIG = "guardrail_config"
+"""The member of a request with what its client asks of guardrails."""
+SENT = ("extra_body",)
+"""What a client may say to one guardrail, beside its name."""
 log = structlog.get_logger("interlock")
 
 
-async def consult(watched: Watched, slots: Sequence[Slot], phases: frozenset[str]) -> None:
+Bodies = Callable[[], tuple[Mapping[str, Any], Any]]
+"""Gives a request, decoded, and what of it or of its answer is looked at."""
+
+
+async def consult(
+    watched: Watched, slots: Sequence[Slot], phases: frozenset[str], bodies: Bodies | None = None
+) -> None:
     """Ask the services of all guardrails about texts of some phases; raises PolicyError."""
     for one in watched.guards:
         for detect, remote in one.remotes:
             for phase in sorted(one.watch.phases & phases):
                 mine = [slot for slot in slots if slot.phase == phase]
                 if mine:
-                    await _ask(watched, one, detect, remote, mine)
+                    await _ask(watched, one, detect, remote, mine, bodies)
 
 
-async def _ask(watched: Watched, one: Guard, detect: Detect, remote: RemoteDetector, slots: Sequence[Slot]) -> None:
-    texts = [slot.holder[slot.key] for slot in slots]
-    question = Question(slots[0].phase, texts, watched.model, (), watched.said.get(one.name, {}))
+async def _ask(
+    watched: Watched, one: Guard, detect: Detect, remote: RemoteDetector, slots: Sequence[Slot], bodies: Bodies | None
+) -> None:
+    places = [(slot.holder, slot.key) for slot in slots]
+    question = Question(
+        slots[0].phase, [holder[key] for holder, key in places], watched.call.model if watched.call is not None else "",
+        None if bodies is None else lambda: Whole(*bodies(), places), _metadata(watched, one),
+    )  # fmt: skip
     try:
         findings = await asyncio.wait_for(remote.ask(question), one.watch.timeout)
     except TimeoutError:
@@ -43,6 +59,26 @@ async def _ask(watched: Watched, one: Guard, detect: Detect, remote: RemoteDetec
         return
     for slot, finding in zip(slots, findings, strict=True):
         _found(watched, one, detect.action, slot, finding)
+
+
+def _metadata(watched: Watched, one: Guard) -> Mapping[str, Any]:
+    """Say what is known of a call: what its client sent for this guardrail, and by our own word who that is."""
+    call = watched.call
+    if call is None:
+        return {}
+    said, raw = watched.said.get(one.name, {}), call.members.get(CONFIG)
+    sent = {name: said[name] for name in SENT if name in said}
+    if raw is not None:
+        sent[CONFIG] = msgspec.json.decode(raw)
+    known: dict[str, Any] = {"litellm_call_id": call.id, "user_api_key_request_route": call.path}
+    caller = call.caller
+    if caller is not None:
+        known |= {
+            "user_api_key_hash": caller.key_hash, "user_api_key_alias": caller.alias, "user_api_key_user_id": caller.user,
+            "user_api_key_team_id": caller.team, "user_api_key_org_id": caller.org,
+            "user_api_key_end_user_id": call.account.end_user,
+        }  # fmt: skip
+    return sent | known
 
 
 def _found(watched: Watched, one: Guard, action: str, slot: Slot, finding: Finding) -> None:
@@ -75,6 +111,11 @@ def _unasked(watched: Watched, one: Guard, why: str) -> None:
     """Act on a service that could not be asked; raises PolicyError unless the policy ignores that."""
     if watched.decision is not None:
         watched.decision.outcomes.append(Outcome(one.name, "error", why))
-    log.warning("guardrail could not be asked", guardrail=one.name, reason=why, call=watched.id)
+    log.warning(
+        "guardrail could not be asked",
+        guardrail=one.name,
+        reason=why,
+        call=watched.call.id if watched.call is not None else "",
+    )
     if not one.policy.head.ignore_errors:
         refuse(one, "it could not be asked, and does not let pass what it has not seen", 503)

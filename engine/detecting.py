@@ -6,7 +6,7 @@ raises ValueError that says what is wrong. It keeps nothing of the texts that it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 MOST = 512
@@ -51,6 +51,16 @@ class Detector(Protocol):
         """
 
 
+class Whole(NamedTuple):
+    """A request or an answer as it is, decoded; it is the gateway's own, and whoever would change it changes a copy."""
+
+    request: Mapping[str, Any]
+    body: Any
+    """What the texts stand in: the request itself, or its answer."""
+    places: Sequence[tuple[Any, Any]]
+    """Of each text of the question the object or list that holds it in `body`, and where in there it stands."""
+
+
 class Question(NamedTuple):
     """What a remote detector is asked: texts of one phase of a call, and what the guardrail says beside them."""
 
@@ -58,13 +68,18 @@ class Question(NamedTuple):
     """`input`, `output`, `toolCalls` or `toolResults`."""
     texts: Sequence[str]
     model: str = ""
-    messages: Sequence[Mapping[str, Any]] = ()
-    """The conversation, where the service wants it whole."""
+    whole: Callable[[], Whole] | None = None
+    """Gives all of the body in which the texts stand; None where there is none."""
     metadata: Mapping[str, Any] = {}
     """What is known of the call: `extra_body` and `guardrail_config` are what a client sent for this guardrail.
 
-    All else is the gateway's own: `user_api_key_*` says who asks, `litellm_call_id` and `litellm_trace_id` which call it is.
+    All else is the gateway's own: `user_api_key_*` says who asks, `litellm_call_id` which call it is.
     """
+
+    @property
+    def request(self) -> Mapping[str, Any]:
+        """Return the call's request, decoded; empty where a text is not of a call."""
+        return self.whole().request if self.whole is not None else {}
 
 
 class Finding(NamedTuple):

@@ -47,7 +47,7 @@ async def guard(call: Call) -> None:
         _look(watched, slots, ASKED)
     else:
         await aside(_look, watched, slots, ASKED)
-    await consult(watched, slots, ASKED)
+    await consult(watched, slots, ASKED, lambda: (asked := _decoded(call, values), asked))
     if watched.found:
         call.members = {**call.members, **{name: encoded(value) for name, value in values.items()}}
     call.guards = watched.streaming()
@@ -66,7 +66,7 @@ async def guard_passed(call: Call) -> None:
     values = {name: msgspec.json.decode(raw) for name, raw in call.members.items()}
     slots = list(within(values, INPUT))
     await aside(_look, watched, slots, ASKED)
-    await consult(watched, slots, ASKED)
+    await consult(watched, slots, ASKED, lambda: (values, values))
     if watched.found:
         call.members = {name: encoded(value) for name, value in values.items()}
 
@@ -135,7 +135,7 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
         _look(watched, slots, ANSWERED)
     else:
         await aside(_look, watched, slots, ANSWERED)
-    await consult(watched, slots, ANSWERED)
+    await consult(watched, slots, ANSWERED, lambda: (_decoded(call, {}), body))
     texts = [slot.holder[slot.key] for slot in slots]
     changed = texts != before
     if watched.masked and watched.vault is not None:
@@ -209,6 +209,11 @@ def _asked(call: Call, watched: Watched, places: Slots) -> tuple[dict[str, Any],
         if closed:
             refuse(closed[0], f"`{member}` holds tokens, in which nobody can look: send text")
         return {}, []
+
+
+def _decoded(call: Call, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all that a request says, with the members that are decoded already."""
+    return {name: values[name] if name in values else msgspec.json.decode(raw) for name, raw in call.members.items()}
 
 
 def _look(watched: Watched, slots: Sequence[Slot], phases: frozenset[str]) -> None:

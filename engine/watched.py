@@ -23,12 +23,12 @@ ANSWERED = frozenset({OUTPUT, CALLS})
 class Watched:
     """The guardrails that are at work for one call, and what they have masked of its request."""
 
-    __slots__ = ("decision", "found", "guards", "id", "model", "said", "vault")
+    __slots__ = ("call", "decision", "found", "guards", "said", "vault")
 
     def __init__(self, call: Call | None, guards: Sequence[Guard], said: Mapping[str, Any]) -> None:
-        self.guards, self.said = tuple(guards), said
+        """`said` is what the request says to guardrails, by name; there is no call where one is tried on a text."""
+        self.call, self.guards, self.said = call, tuple(guards), said
         self.decision = call.decision if call is not None else None
-        self.id, self.model = (call.id, call.model) if call is not None else ("", "")
         self.vault = Vault() if any(guard.watch.restore for guard in guards) else None
         self.found: dict[str, None] = {}
 

@@ -25,7 +25,7 @@ from engine.settings import Settings
 NAME = "generic"
 ENDPOINT = "/beta/litellm_basic_guardrail_api"
 REASON = "content violates policy"
-_BESIDE = ("litellm_call_id", "litellm_trace_id", "tools")
+_BESIDE = ("litellm_call_id", "litellm_trace_id")
 
 
 class _Answer(msgspec.Struct):
@@ -68,13 +68,14 @@ class Generic:
         ]
 
     def _asked(self, question: Question) -> dict[str, Any]:
-        metadata, sent = question.metadata, question.metadata.get("extra_body")
+        metadata, sent, request = question.metadata, question.metadata.get("extra_body"), question.request
         return {
             "texts": list(question.texts),
             "images": None,
-            "structured_messages": list(question.messages) or None,
+            "structured_messages": request.get("messages"),
             "model": question.model or None,
             "input_type": "response" if answered(question) else "request",
+            "tools": request.get("tools"),
             "request_data": {name: value for name, value in metadata.items() if name.startswith("user_api_key_")},
             "additional_provider_specific_params": {**self._parameters, **(sent if isinstance(sent, Mapping) else {})},
             **{name: metadata.get(name) for name in _BESIDE},

@@ -95,8 +95,8 @@ class Judge:
             "speaker": "a model" if answered(question) else "a user",
             "texts": list(question.texts),
         }
-        if question.messages:
-            evidence["conversation"] = list(question.messages)
+        if conversation := question.request.get("messages"):
+            evidence["conversation"] = conversation
         try:
             body = {
                 "model": self._model,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from adapters.remotes.generic import Generic
-from engine.detecting import DetectorError, Finding, Question
+from engine.detecting import DetectorError, Finding, Question, Whole
 
 PATH = "/beta/litellm_basic_guardrail_api"
 NONE = {"action": "NONE", "blocked_reason": None, "texts": None, "images": None}
@@ -32,10 +32,10 @@ async def test_what_is_asked(service, deps):
         "user_api_key_team_id": "research",
         "litellm_call_id": "call-1",
         "extra_body": {"threshold": 0.9, "user_api_key_alias": "mallory"},
-        "tools": [{"type": "function", "function": {"name": "f"}}],
         "anything": "else",
     }
-    question = Question("input", ["hello", ""], "gpt-4o", messages, metadata)
+    request = {"messages": messages, "tools": [{"type": "function", "function": {"name": "f"}}]}
+    question = Question("input", ["hello", ""], "gpt-4o", lambda: Whole(request, request, ()), metadata)
     assert await made.ask(question) == [Finding(), Finding()]
     assert service.asked == [
         {

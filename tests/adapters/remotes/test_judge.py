@@ -9,7 +9,7 @@ import pytest
 
 from adapters.remotes.judge import Judge
 from engine.asking import LARGEST
-from engine.detecting import DetectorError, Finding, Question
+from engine.detecting import DetectorError, Finding, Question, Whole
 from engine.errors import UpstreamError
 from engine.extensions import Extensions
 
@@ -55,7 +55,9 @@ async def test_what_is_asked(deps):
     bench = Bench(verdict(100, 100))
     judge = Extensions(deps).remote_detector("judge", {"judge_model": "small", "criteria": CRITERIA})
     messages = [{"role": "user", "content": "what is it?"}]
-    findings = await judge.through(bench).ask(Question("output", [INJECTED, ""], messages=messages))
+    findings = await judge.through(bench).ask(
+        Question("output", [INJECTED, ""], whole=lambda: Whole({"messages": messages}, {}, ()))
+    )
     assert findings == [Finding(), Finding()]
     (asked,) = bench.asked
     assert {name: value for name, value in asked.items() if name != "messages"} == {
