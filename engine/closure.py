@@ -12,7 +12,9 @@ flags that hold where it stands, so that the pieces can be put together anew.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import re2
 
@@ -22,6 +24,11 @@ MOST_REPEATS = 1000
 """RE2 refuses to repeat more often."""
 MEMORY = 64 << 20
 """Bytes that one pattern's automaton may have; RE2's own 8 MiB are too few for a set."""
+EXACT = 32
+"""Characters up to which a repeat keeps its bounds when patterns are loosened."""
+LEAST = 16
+"""How often a repeat that is loosened is asked for at least, where it was more often."""
+_UNANCHORED = re2._re2.RE2.Anchor.UNANCHORED  # noqa: SLF001 - as below
 _WORDS = (
     ("invalid escape sequence: \\", r"\\[1-9]", "RE2 has no back-references: write out what may repeat"),
     ("invalid perl operator: (?P", r"\(\?P=", "RE2 has no back-references: write out what may repeat"),
@@ -64,6 +71,14 @@ def compiled(pattern: str) -> re2._Regexp:
     return found
 
 
+def matcher(pattern: str) -> Callable[[bytes, int, int], list[tuple[int, int]]]:
+    """Return what finds a pattern in bytes from one place to another: the spans of the match and its groups, (-1, -1) for none.
+
+    For searches so short that the objects which `re2` puts around them would cost more.
+    """
+    return partial(compiled(pattern)._regexp.Match, _UNANCHORED)  # noqa: SLF001 - what `re2` itself calls, with nothing around it
+
+
 def closed(pattern: str) -> Closure:
     """Return the beginnings of a pattern's matches; raises ValueError for one that RE2 refuses or that can match nothing."""
     compiled(pattern)
@@ -71,6 +86,26 @@ def closed(pattern: str) -> Closure:
     if _shortest(tree) == 0:
         raise ValueError(f"pattern `{pattern}` matches the empty text: write `+` for `*`, or `{{1,n}}`")
     return Closure(_begun(tree)[1], _longest(tree))
+
+
+def loosened(pattern: str) -> str:
+    """Return a pattern that matches whatever `pattern` does and more, with a small automaton: long repeats have no bound."""
+    return _written(_loose(parse(pattern)))
+
+
+def _loose(node: Node) -> Node:
+    match node:
+        case Atom() | Edge():
+            return node
+        case Sequence(parts):
+            return Sequence(tuple(map(_loose, parts)))
+        case Choice(ways):
+            return Choice(tuple(map(_loose, ways)))
+        case Repeat(inner, least, most):
+            longest = _longest(node)
+            if longest is not None and longest <= EXACT:
+                return node
+            return Repeat(_loose(inner), min(least, LEAST), most if most is not None and most <= 1 else None)
 
 
 def _advice(reason: str, pattern: str) -> str:

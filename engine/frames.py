@@ -54,14 +54,22 @@ def last_boundary(data: bytes) -> int:
     return at + 2 if at >= 0 else 0
 
 
-def split(data: bytes) -> Iterator[Frame]:
+def cut(data: bytes) -> list[bytes]:
     """Cut whole frames apart."""
-    start = 0
+    if data.endswith(b"\n\n") and data.count(b"\n") == 2 and b"\r" not in data:
+        return [data]
+    frames, start = [], 0
     while found := _FRAME.match(data, start):
-        yield parse(found[0])
+        frames.append(found[0])
         start = found.end()
     if start < len(data):
-        yield parse(data[start:])
+        frames.append(data[start:])
+    return frames
+
+
+def split(data: bytes) -> Iterator[Frame]:
+    """Cut whole frames apart and read them."""
+    return map(parse, cut(data))
 
 
 def parse(raw: bytes) -> Frame:
@@ -131,6 +139,11 @@ class Frames:
             self._hold(data[end:])
             data = data[:end]
         return self._look(data)
+
+    def passed_alike(self, size: int) -> None:
+        """Count one whole frame with text, of `size` bytes, that reports nothing and came between others."""
+        self.frames += 1
+        self._texts += size - self._beside if self._beside >= 0 else 0
 
     def _passed(self, data: bytes, frames: int, size: int) -> None:
         self.frames += frames

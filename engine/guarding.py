@@ -119,14 +119,15 @@ class Guard:
 
     def feed(self, slot: TextSlot) -> str:
         """Take the next piece of a text; return what may leave now."""
-        if not slot.text:
-            return ""
-        key = (slot.channel, slot.choice, slot.index)
-        text = self._texts.get(key)
+        channel, choice, index, piece = slot
+        text = self._texts.get((channel, choice, index))
         if text is None:
-            arguments = slot.channel is Channel.TOOL_ARGUMENTS
-            text = self._texts[key] = _Unsure(self._redaction) if arguments else _Text(self._redaction)
-        return self._passed(text, slot.text, last=False)
+            if not piece:
+                return ""
+            arguments = channel is Channel.TOOL_ARGUMENTS
+            text = _Unsure(self._redaction) if arguments else _Text(self._redaction)
+            self._texts[channel, choice, index] = text
+        return self._passed(text, piece, last=False)
 
     def flush(self, channel: Channel, choice: int, index: int) -> str:
         """Return what is still held of a text that ends here."""
@@ -134,15 +135,19 @@ class Guard:
         return "" if text is None else self._passed(text, "", last=True)
 
     def _passed(self, text: _Text, piece: str, *, last: bool) -> str:
-        watches, names = self._redaction.watches, self._redaction.names
         passed = text.feed(piece, last=last)
+        if text.noted:
+            self._told(text)
+        return passed
+
+    def _told(self, text: _Text) -> None:
+        watches, names = self._redaction.watches, self._redaction.names
         for hit in text.noted:
             action = watches[hit.place].action
             self.noted[names[hit.place], hit.type, action] += 1
             if action is Action.BLOCK:
                 raise self._redaction.blocked(hit)
         text.noted.clear()
-        return passed
 
 
 class _Cut(NamedTuple):
@@ -170,6 +175,12 @@ class _Text:
 
     def feed(self, piece: str, *, last: bool) -> str:
         """Take a piece; return what leaves."""
+        if not (self._cuts or last):
+            settled = self._view.glance(piece)
+            if settled >= 0:
+                held, left = self._held + piece, settled - self._left
+                self._held, self._left, self._base = held[left:], settled, settled
+                return held[:left]
         self._hold(piece, last=last)
         hits, settled = self._view.feed(piece, last=last)
         self.noted += hits

@@ -7,13 +7,14 @@ that frame only the text is said again): so a guard never loses text, and never 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Dialect, Frame, TextGuard, TextSlot
 from engine.detecting import Blocked
 from engine.errors import GatewayError
-from engine.frames import Frames, split
+from engine.frames import Frames, cut, parse
+from engine.shape import Shape, Shapes
 
 FILTERED = "content_filter"
 """What OpenAI calls an answer that was cut for what it says; each dialect has a word of its own."""
@@ -38,14 +39,18 @@ class Unchanged:
 class Texts:
     """Relay decoded frames through guards, in their order."""
 
-    __slots__ = ("_dialect", "_final", "_frames", "_guards", "_last", "blocked")
+    __slots__ = ("_dialect", "_final", "_frames", "_guards", "_last", "_passes", "_shapes", "blocked")
 
     def __init__(self, dialect: Dialect, guards: Sequence[TextGuard], *, hide_usage: bool = False) -> None:
         self._dialect = dialect
         self._guards = tuple(guards)
         self._frames = Frames(dialect, hide_usage=hide_usage)
-        self._last: dict[TextId, tuple[Frame, TextSlot]] = {}
-        self._final: Frame | None = None
+        self._shapes = Shapes(dialect)
+        self._passes = 0
+        """Frames that the shape of now has spared from being read."""
+        self._last: dict[TextId, bytes] = {}
+        """Of each text that goes on the last frame that carried it."""
+        self._final = b""
         self.blocked: Blocked | None = None
         """Why nothing more may leave; None while all is well."""
 
@@ -61,12 +66,22 @@ class Texts:
 
     def feed(self, data: bytes) -> bytes:
         """Return the guarded form of the frames that `data` completes; of one that must not pass, and what follows, nothing."""
+        shape = self._shapes.now
+        if shape is not None and self._frames.between_frames and self.blocked is None:
+            text = shape.text(data)
+            if text is not None:
+                self._frames.passed_alike(len(data))
+                try:
+                    return self._alike(data, shape, text)
+                except Blocked as found:
+                    self.blocked = found
+                    return b""
         whole = self._frames.feed(data)
-        return self._passed(split(whole)) if whole else b""
+        return self._passed(whole) if whole else b""
 
     def end(self) -> bytes:
         """Return the last frame, then what the guards still hold."""
-        out = self._passed(split(self._frames.end()))
+        out = self._passed(self._frames.end())
         try:
             return out if self.blocked is not None else out + self._flush(EVERY)
         except Blocked as found:
@@ -75,28 +90,43 @@ class Texts:
 
     def stopped(self, said: str) -> bytes:
         """Write what ends the stream because of what was found, in the manner of its last frame, with a comment that says why."""
-        assert self._final is not None  # noqa: S101 - something was found in a frame
-        return f": {said}\n\n".encode() + self._dialect.finish(self._final, FILTERED)
+        return f": {said}\n\n".encode() + self._dialect.finish(parse(self._final), FILTERED)
 
-    def _passed(self, frames: Iterable[Frame]) -> bytes:
-        out = []
-        for frame in frames:
-            if self.blocked is not None:
-                break
-            self._final = frame if frame.data != DONE else self._final or frame
+    def _passed(self, frames: bytes) -> bytes:
+        out: list[bytes] = []
+        if self.blocked is not None:
+            return b""
+        for raw in cut(frames):
+            shape = self._shapes.now
+            text = shape.text(raw) if shape is not None else None
             try:
-                out.append(self._pass(frame))
+                if shape is not None and text is not None:
+                    out.append(self._alike(raw, shape, text))
+                else:
+                    out.append(self._pass(parse(raw)))
             except Blocked as found:
                 self.blocked = found
+                break
         return b"".join(out)
 
     def broken(self, error: GatewayError) -> bytes:
         """Say what happened; text still held stays held, for nobody has cleared it."""
         return self._frames.broken(error)
 
+    def _alike(self, raw: bytes, shape: Shape, text: str) -> bytes:
+        """Pass a frame that is like the last but for its text."""
+        self._passes += 1
+        self._final = raw
+        channel, choice, index, _ = shape.slot
+        passed = self._guard(TextSlot(channel, choice, index, text))
+        self._last[channel, choice, index] = raw
+        return raw if passed == text else shape.write(passed)
+
     def _pass(self, frame: Frame) -> bytes:
+        if frame.data != DONE:
+            self._final = frame.raw
         slots, repeats = self._dialect.texts(frame), self._dialect.repeats(frame)
-        passed = [self._guard(slot) for slot in slots]
+        passed = [slot._replace(text=self._guard(slot)) for slot in slots]
         ended = self._dialect.ends(frame)
         held = b""
         closing: dict[TextId, int] = {}
@@ -106,20 +136,23 @@ class Texts:
                 self._last.pop(key, None)
                 closing[key] = at
             else:
-                self._last[key] = (frame, slot)
+                self._last[key] = frame.raw
         for key, at in closing.items():
             # A frame may hold several pieces of one text: what is held comes behind the last of them.
             passed[at] = passed[at]._replace(text=passed[at].text + self._drain(key))
         if ended:
             held = self._flush(ended)
+        elif slots and not repeats:
+            self._shapes.learn(frame, slots, worked=self._passes > 0)
+            self._passes = 0
         passed += map(self._whole, repeats)
         return held + (frame.raw if tuple(passed) == slots + repeats else self._dialect.replace(frame, passed))
 
-    def _guard(self, slot: TextSlot) -> TextSlot:
-        text = slot.text
+    def _guard(self, slot: TextSlot) -> str:
+        channel, choice, index, text = slot
         for guard in self._guards:
-            text = guard.feed(slot._replace(text=text))
-        return slot if text == slot.text else slot._replace(text=text)
+            text = guard.feed(TextSlot(channel, choice, index, text))
+        return text
 
     def _whole(self, slot: TextSlot) -> TextSlot:
         """Guard a text that is all there: what a stream said piece by piece, some say again at its end."""
@@ -132,11 +165,11 @@ class Texts:
     def _flush(self, choices: tuple[int, ...]) -> bytes:
         out = []
         for key in [k for k in self._last if choices == EVERY or k[1] in choices]:
-            frame, slot = self._last.pop(key)
+            raw = self._last.pop(key)
             held = self._drain(key)
             if held:
-                left = frame._replace(raw=b"")
-                out.append(self._dialect.replace(left, (slot._replace(text=held),)))
+                left = parse(raw)._replace(raw=b"")
+                out.append(self._dialect.replace(left, (TextSlot(*key, held),)))
         return b"".join(out)
 
     def _drain(self, key: TextId) -> str:

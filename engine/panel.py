@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from engine.closure import EXACT
 from engine.detecting import Detector, Hit
-from engine.scanning import AROUND, Scanner, Search, Sieve, behind, character, hits, offset
+from engine.scanning import AROUND, Scanner, Search, Sieve, Tail, behind, character, ended, hits, offset
 
 Late = dict[int, int]
 """By the number of a rule or detector that lags behind: from which character on it has yet to say what is there."""
+
+
+SHORT, PIECES = 24, 4_096
+"""Of how many pieces of a text it is remembered what was found, and how long they may be."""
+KEPT = 8 * AROUND
+"""Characters of a settled text at which those are let go that no check looks back at."""
 
 
 class Noted(NamedTuple):
@@ -29,7 +36,7 @@ class Noted(NamedTuple):
 class Panel:
     """Detectors in their order; of those that are made of rules, each rule goes its own way."""
 
-    __slots__ = ("_ends", "_ends_of", "_others", "_owners", "_searches", "_sieve", "wholes")
+    __slots__ = ("_ends", "_ends_of", "_known", "_near", "_others", "_owners", "_searches", "_sieve", "_tail", "wholes")
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
         scanners = {place: one for place, one in enumerate(detectors) if isinstance(one, Scanner)}
@@ -38,7 +45,11 @@ class Panel:
         self._owners = [place for place, one in scanners.items() for _ in one.searches]
         self._sieve = Sieve([one.sieve for one in self._searches])
         self._ends_of = [number for number, one in enumerate(self._searches) if one.beginnings is not None]
-        self._ends = Sieve([one.beginnings for one in self._searches if one.beginnings is not None])
+        beginnings = [one.beginnings for one in self._searches if one.beginnings is not None]
+        self._ends, self._tail = Sieve([*map(ended, beginnings)]), Tail(beginnings)
+        self._near = min([EXACT, *(one.longest for one in self._searches if not one.bounded)])
+        """Bytes up to which a glance holds back no more than a search would: loosened patterns are exact so far."""
+        self._known: dict[tuple[str, int], int] = {}
         others = [(place, one) for place, one in enumerate(detectors) if place not in {*scanners, *self.wholes}]
         self._others = list(enumerate(others, len(self._searches)))
 
@@ -58,6 +69,32 @@ class Panel:
                 later[number] = settled
             noted += _settled(detector.find(text, start), place, settled)
         return noted, later
+
+    def held(self, text: str, start: int) -> int:
+        """Return how much of the end of a text could become a hit; -1 where it, or a hit, is to be searched for from `start` on.
+
+        `start` is 0, or 1 where the first character only stands before. Models say the same words over and over: what was
+        found of a few thousand short pieces is kept.
+        """
+        known = self._known.get((text, start))
+        if known is None:
+            known = self._held(text, start)
+            if len(text) <= SHORT:
+                if len(self._known) >= PIECES:
+                    self._known.clear()
+                self._known[text, start] = known
+        return known
+
+    def _held(self, text: str, start: int) -> int:
+        data = text.encode("utf-8", "replace")
+        if self._others or self._sieve.passed(data):
+            return -1
+        begins = self._tail.begins(data, offset(text, data, start))
+        return len(text) - character(text, data, begins) if len(data) - begins <= self._near else -1
+
+    def clear(self, text: str, start: int) -> bool:
+        """Tell whether nothing can be found in a text that is all there, from `start` on."""
+        return not self._others and not self._sieve.passed(text[max(0, start - 1) :].encode("utf-8", "replace"))
 
     def _scan(self, text: str, begin: int, late: Late, noted: list[Noted], later: Late | None) -> None:
         data = text.encode("utf-8", "replace")
@@ -85,21 +122,37 @@ def _settled(hits: Sequence[Hit], place: int, settled: int) -> list[Noted]:
 class View:
     """A text that grows, as a panel sees it; keeps of it what is not settled, and a little of what stands before."""
 
-    __slots__ = ("_base", "_late", "_panel", "_text", "_whole")
+    __slots__ = ("_base", "_even", "_late", "_panel", "_text", "_whole")
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
         self._text, self._base = "", 0
         self._late: Late = {}
+        self._even = 0
+        """Up to where everyone is done; -1 while each is done with another part."""
         self._whole: list[str] = []
+
+    def glance(self, piece: str) -> int:
+        """Take the next piece if nothing is found in the text, and return up to where it is settled then; else -1."""
+        even = self._even
+        if even < 0 or self._panel.wholes:
+            return -1
+        text = self._text + piece
+        at = even - 1 if even else 0
+        held = self._panel.held(text[at:], even - at)
+        if held < 0:
+            return -1
+        settled = len(text) - held
+        self._text, self._even = text, settled
+        at = settled + self._base
+        if settled > KEPT:
+            self._keep(settled)
+        return at
 
     def feed(self, piece: str, *, last: bool) -> tuple[list[Noted], int]:
         """Take the next piece; return the hits that are settled now, and up to where all is."""
         panel, base = self._panel, self._base
-        begin = len(self._text)
-        self._text += piece
-        noted, self._late = panel.search(self._text, begin, self._late, last=last)
-        settled = min(self._late.values(), default=len(self._text))
+        noted, settled = self._search(piece, last=last)
         if base:
             noted = [hit._replace(start=hit.start + base, end=hit.end + base) for hit in noted]
         self._keep(settled)
@@ -111,6 +164,25 @@ class View:
             noted += [Noted(*hit, place) for place, one in panel.wholes.items() for hit in one.find(text)]
         return sorted(noted), settled + base
 
+    def _search(self, piece: str, *, last: bool) -> tuple[list[Noted], int]:
+        """Search what has come; places count from what is kept of the text.
+
+        As long as nothing is found, all rules are taken to be done with as much as the slowest of them: then one glance tells
+        for all. Once something is, each goes on from where it is.
+        """
+        begin, even = len(self._text), self._even
+        text = self._text = self._text + piece
+        if even >= 0:
+            begin = even
+            if last and self._panel.clear(text, begin):
+                self._even = len(text)
+                return [], len(text)
+        noted, late = self._panel.search(text, begin, self._late, last=last)
+        settled = min(late.values(), default=len(text))
+        alike = settled >= max((hit.end for hit in noted), default=0) and (even >= 0 or not late)
+        self._late, self._even = ({}, settled) if alike else (late, -1)
+        return noted, settled
+
     def _keep(self, settled: int) -> None:
         """Let go of what is settled, but for what checks look back at."""
         gone = settled - AROUND
@@ -118,3 +190,4 @@ class View:
             self._text = self._text[gone:]
             self._base += gone
             self._late = {place: start - gone for place, start in self._late.items()}
+            self._even -= gone if self._even >= 0 else 0

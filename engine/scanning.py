@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 import re2
 
-from engine.closure import closed, compiled, options
+from engine.closure import closed, compiled, loosened, matcher, options
 from engine.detecting import MOST, Hit
 
 AROUND = 64
 """Bytes before a match that a check may look at; who cuts a text keeps as many characters of it."""
-SHARD = 64
-"""Patterns in one set: more make an automaton that outgrows its memory."""
+SHARD = 256
+"""Patterns in one set: many more make an automaton that outgrows its memory."""
 CANARY = r"\A(?s:.)"
 """Matches every text, in every set. RE2 answers `nothing` where a set's automaton runs out of memory: then this is missing too."""
 
@@ -60,18 +60,20 @@ class Found(NamedTuple):
 class Search:
     """A rule ready to be searched for. `cap` is the most bytes of a match, where its pattern does not bound it."""
 
-    __slots__ = ("_beginnings", "_cap", "_reach", "_regexp", "beginnings", "longest", "rule", "sieve")
+    __slots__ = ("_beginnings", "_cap", "_reach", "_regexp", "beginnings", "bounded", "longest", "rule", "sieve")
 
     def __init__(self, rule: Rule) -> None:
         closure = closed(rule.pattern)
         self.rule = rule
-        self.sieve = rule.sieve or rule.pattern
+        loose = loosened(rule.pattern)
+        self.sieve = rule.sieve or loose
+        self.bounded = closure.longest is not None
         self.longest = rule.longest if closure.longest is None else closure.longest
-        self.beginnings = None if closure.pattern is None else rf"(?:{closure.pattern})\z"
-        """What could still become a match at the end of a text."""
+        self.beginnings = None if closure.pattern is None else rf"(?:{closed(loose).pattern})"
+        """What could still become a match, and more; to be looked for at the end of a text."""
         self._regexp = compiled(rule.pattern)
-        self._beginnings = None if self.beginnings is None else compiled(self.beginnings)
-        self._cap = rule.longest if closure.longest is None else 0
+        self._beginnings = None if closure.pattern is None else compiled(rf"(?:{closure.pattern})\z")
+        self._cap = 0 if self.bounded else rule.longest
         self._reach = self._cap or 4 * self.longest
 
     def chain(self, data: bytes, at: int) -> Sequence[Found]:
@@ -147,6 +149,30 @@ class Sieve:
         return [place for shard in self._shards for place in shard.passed(data)]
 
 
+def ended(pattern: str) -> str:
+    """Return a pattern of what stands at the end of a text."""
+    return rf"(?:{pattern})\z"
+
+
+class Tail:
+    """Finds in one pass where, at the end of a text, the first of some patterns begins that could still become a match."""
+
+    __slots__ = ("_matchers",)
+
+    def __init__(self, beginnings: Sequence[str]) -> None:
+        shards = [beginnings[at : at + SHARD] for at in range(0, len(beginnings), SHARD)]
+        self._matchers = [matcher(ended("|".join(shard))) for shard in shards]
+
+    def begins(self, data: bytes, at: int) -> int:
+        """Return the byte from which on, not before byte `at`, the end could become a match: never too late, maybe too early."""
+        end = first = len(data)
+        for match in self._matchers:
+            start = match(data, at, end)[0][0]
+            if 0 <= start < first:
+                first = start
+        return first
+
+
 class _Shard:
     __slots__ = ("_every", "_first", "_last", "_set")
 
@@ -177,7 +203,7 @@ class Scanner:
         self.searches = [Search(rule) for rule in rules]
         self._sieve = Sieve([one.sieve for one in self.searches])
         self._ends_of = [place for place, one in enumerate(self.searches) if one.beginnings is not None]
-        self._ends = Sieve([one.beginnings for one in self.searches if one.beginnings is not None])
+        self._ends = Sieve([ended(one.beginnings) for one in self.searches if one.beginnings is not None])
         self.types: Sequence[str] = tuple(dict.fromkeys(rule.type for rule in rules))
         self.whole = False
         self.longest = max(one.longest for one in self.searches)

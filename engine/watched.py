@@ -68,17 +68,20 @@ class Watched:
 class Phased:
     """One guardrail over one stream: it looks at the texts of its phases, and lets the others pass."""
 
-    __slots__ = ("_inner", "_phases", "blocked", "guard")
+    __slots__ = ("_channels", "_inner", "blocked", "guard")
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
         self._inner = guard.redaction.guard()
-        self._phases = guard.watch.phases
+        phases = guard.watch.phases
+        self._channels = frozenset(
+            one for one in Channel if (CALLS if one is Channel.TOOL_ARGUMENTS else OUTPUT) in phases
+        )
         self.blocked: Blocked | None = None
 
     def feed(self, slot: TextSlot) -> str:
         """Take the next piece of a text; raises Blocked."""
-        if not self._looks(slot.channel):
+        if slot.channel not in self._channels:
             return slot.text
         try:
             return self._inner.feed(slot)
@@ -88,7 +91,7 @@ class Phased:
 
     def flush(self, channel: Channel, choice: int, index: int) -> str:
         """Return what is still held; raises Blocked."""
-        if not self._looks(channel):
+        if channel not in self._channels:
             return ""
         try:
             return self._inner.flush(channel, choice, index)
@@ -100,9 +103,6 @@ class Phased:
     def found(self) -> tuple[str, ...]:
         """The types of what was found."""
         return tuple(dict.fromkeys(kind for _, kind, _ in self._inner.noted))
-
-    def _looks(self, channel: Channel) -> bool:
-        return (CALLS if channel is Channel.TOOL_ARGUMENTS else OUTPUT) in self._phases
 
 
 def block(one: Guard, what: str) -> NoReturn:
