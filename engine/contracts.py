@@ -16,7 +16,7 @@ from engine.claims import Claim, Count, Counter, Counters, CountersError, Hold, 
 from engine.detecting import Detector, RemoteDetector
 from engine.errors import GatewayError
 from engine.outbound import Address, Http, HttpRequest, Origin, Pieces, Timeouts, Tunnel, Upload, Upstream, address
-from engine.slots import Slots
+from engine.slots import Repeats, Slots
 
 if TYPE_CHECKING:
     from engine.body import Members
@@ -195,7 +195,7 @@ class Dialect(Protocol):
     """Where the texts of a request stand."""
     answered: Slots
     """Where the texts of a whole answer stand."""
-    repeated: Sequence[str]
+    repeated: Repeats
     """What of an answer says its texts again, by path: it goes where a text is changed."""
 
     def prompt(self, members: Members) -> list[dict[str, str]]:

@@ -21,7 +21,7 @@ from engine.errors import PolicyError, invalid_request
 from engine.expr.program import ERRORS
 from engine.frames import split
 from engine.guarding import LONG
-from engine.slots import CALLS, INPUT, OUTPUT, Repeats, Slot, Slots, Tokens, encoded, within
+from engine.slots import CALLS, INPUT, OUTPUT, Slot, Slots, Tokens, encoded, within
 from engine.watched import ANSWERED, ASKED, Phased, Watched, block, blocking, refuse
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ async def guard(call: Call) -> None:
     await consult(watched, slots, ASKED, lambda: (asked := _decoded(call, values), asked))
     if watched.found:
         call.members = {**call.members, **{name: encoded(value) for name, value in values.items()}}
-    call.guards = watched.streaming()
+    if call.stream or call.route.media:
+        call.guards = watched.streaming()
 
 
 async def guard_passed(call: Call) -> None:
@@ -142,7 +143,7 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
         for slot, text in zip(slots, texts, strict=True):
             slot.put(watched.vault.restore(text, quoted=slot.phase == CALLS))
     if changed:
-        Repeats(dialect.repeated).drop(body)
+        dialect.repeated.drop(body)
     elif not watched.masked:
         return answer
     return msgspec.json.encode(body)

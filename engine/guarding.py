@@ -79,7 +79,10 @@ class Redaction:
 
         With a vault, masks are numbered and the vault remembers what they stand for.
         """
-        said = _Arguments(self, vault) if arguments and _is_json(text) else _Text(self, vault)
+        json_ = arguments and _is_json(text)
+        if not json_ and self._panel.clear(text):
+            return Redacted(text, (), None)
+        said = _Arguments(self, vault) if json_ else _Text(self, vault)
         passed = said.feed(text, last=True)
         said.noted.sort()
         first = next((hit for hit in said.noted if self.watches[hit.place].action is Action.BLOCK), None)

@@ -7,6 +7,7 @@ that frame only the text is said again): so a guard never loses text, and never 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from engine.call import Usage
@@ -19,6 +20,8 @@ from engine.shape import Shape, Shapes
 FILTERED = "content_filter"
 """What OpenAI calls an answer that was cut for what it says; each dialect has a word of its own."""
 DONE = b"[DONE]"
+_AGAIN = re.compile(rb'(?:[lL]ogprobs(?:Result)?|groundingMetadata|citationMetadata)"\s*+:\s*+[^n\s]')
+"""What says the text of a frame, or of those before, again: likelihoods of tokens, and what is cited."""
 TextId = tuple[Channel, int, int]
 """Which text: channel, choice, index."""
 
@@ -39,7 +42,7 @@ class Unchanged:
 class Texts:
     """Relay decoded frames through guards, in their order."""
 
-    __slots__ = ("_dialect", "_final", "_frames", "_guards", "_last", "_passes", "_shapes", "blocked")
+    __slots__ = ("_dialect", "_final", "_frames", "_guards", "_last", "_late", "_passes", "_shapes", "blocked")
 
     def __init__(self, dialect: Dialect, guards: Sequence[TextGuard], *, hide_usage: bool = False) -> None:
         self._dialect = dialect
@@ -50,6 +53,8 @@ class Texts:
         """Frames that the shape of now has spared from being read."""
         self._last: dict[TextId, bytes] = {}
         """Of each text that goes on the last frame that carried it."""
+        self._late = False
+        """Whether text leaves later than it came: a frame may then say another's, and what else it holds would say its own."""
         self._final = b""
         self.blocked: Blocked | None = None
         """Why nothing more may leave; None while all is well."""
@@ -120,7 +125,10 @@ class Texts:
         channel, choice, index, _ = shape.slot
         passed = self._guard(TextSlot(channel, choice, index, text))
         self._last[channel, choice, index] = raw
-        return raw if passed == text else shape.write(passed)
+        if passed == text:
+            return raw
+        self._late = True
+        return shape.write(passed)
 
     def _pass(self, frame: Frame) -> bytes:
         if frame.data != DONE:
@@ -146,7 +154,11 @@ class Texts:
             self._shapes.learn(frame, slots, worked=self._passes > 0)
             self._passes = 0
         passed += map(self._whole, repeats)
-        return held + (frame.raw if tuple(passed) == slots + repeats else self._dialect.replace(frame, passed))
+        same = tuple(passed) == slots + repeats
+        self._late = self._late or not same
+        if not same or (self._late and _AGAIN.search(frame.raw)):
+            return held + self._dialect.replace(frame, passed)
+        return held + frame.raw
 
     def _guard(self, slot: TextSlot) -> str:
         channel, choice, index, text = slot

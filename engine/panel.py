@@ -92,9 +92,12 @@ class Panel:
         begins = self._tail.begins(data, offset(text, data, start))
         return len(text) - character(text, data, begins) if len(data) - begins <= self._near else -1
 
-    def clear(self, text: str, start: int) -> bool:
-        """Tell whether nothing can be found in a text that is all there, from `start` on."""
-        return not self._others and not self._sieve.passed(text[max(0, start - 1) :].encode("utf-8", "replace"))
+    def clear(self, text: str) -> bool:
+        """Tell whether there is nothing in a text that is all there."""
+        if self._others or self.wholes:
+            return False
+        data = text.encode("utf-8", "replace")
+        return not any(self._searches[number].chain(data, 0) for number in self._sieve.passed(data))
 
     def _scan(self, text: str, begin: int, late: Late, noted: list[Noted], later: Late | None) -> None:
         data = text.encode("utf-8", "replace")
@@ -174,9 +177,6 @@ class View:
         text = self._text = self._text + piece
         if even >= 0:
             begin = even
-            if last and self._panel.clear(text, begin):
-                self._even = len(text)
-                return [], len(text)
         noted, late = self._panel.search(text, begin, self._late, last=last)
         settled = min(late.values(), default=len(text))
         alike = settled >= max((hit.end for hit in noted), default=0) and (even >= 0 or not late)

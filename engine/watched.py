@@ -73,10 +73,7 @@ class Phased:
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
         self._inner = guard.redaction.guard()
-        phases = guard.watch.phases
-        self._channels = frozenset(
-            one for one in Channel if (CALLS if one is Channel.TOOL_ARGUMENTS else OUTPUT) in phases
-        )
+        self._channels = guard.channels
         self.blocked: Blocked | None = None
 
     def feed(self, slot: TextSlot) -> str:

@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from engine.config.problems import Mark, Problem
-from engine.contracts import Registry
+from engine.contracts import Channel, Registry
 from engine.detecting import Detector, RemoteDetector
 from engine.guarding import Action, Redaction
 from engine.guarding import Watch as Watched
 from engine.policy import Detect, Policy, Watch
+from engine.slots import CALLS, OUTPUT
 
 REMOTE = "remote"
 REFERENCE = "os.environ/"
@@ -26,6 +27,8 @@ class Guard(NamedTuple):
     detectors: tuple[tuple[Detector, str], ...]
     """What looks at the text alone, and what is done about what it finds."""
     remotes: tuple[tuple[Detect, RemoteDetector], ...]
+    channels: frozenset[Channel]
+    """Which texts of a stream it looks at."""
 
     @property
     def name(self) -> str:
@@ -67,7 +70,9 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Prob
             field = f"{policy.head.name}.{one.field}"
             problems.append(Problem("error", Mark(file, int(line), 1), field, str(error.args[0])))
     looking = tuple((one.detector, str(one.action)) for one in local)
-    return Guard(policy, watch, Redaction(local), looking, tuple(remotes))
+    phase = {one: CALLS if one is Channel.TOOL_ARGUMENTS else OUTPUT for one in Channel}
+    channels = frozenset(one for one in Channel if phase[one] in watch.phases)
+    return Guard(policy, watch, Redaction(local), looking, tuple(remotes), channels)
 
 
 def _remote(said: Any, registry: Registry) -> RemoteDetector:

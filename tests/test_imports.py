@@ -40,6 +40,7 @@ PORTS = frozenset(
         "rollups",
         "scanning",
         "settings",
+        "shape",
         "signing",
         "slots",
         "storing",

@@ -31,7 +31,7 @@ from engine.places import (
     number,
     tokens,
 )
-from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slots
 
 TYPES = {
     400: "invalid_request_error",
@@ -88,7 +88,7 @@ class Anthropic:
     answered = Slots({
         "content[].text": OUTPUT, "content[].thinking": OUTPUT, "content[type=tool_use].input.**": CALLS,
     })  # fmt: skip
-    repeated = ("content[].citations",)
+    repeated = Repeats(("content[].citations",))
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the system's text, then the messages with what tools were passed and gave back."""

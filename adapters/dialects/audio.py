@@ -17,7 +17,7 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.places import UNREADABLE, Member, Place, decode, fill, inner, measured, tokens
-from engine.slots import INPUT, OUTPUT, Slots
+from engine.slots import INPUT, OUTPUT, Repeats, Slots
 
 _SPEECH = "speech.audio.done"
 _LAST = ("transcript.text.done", _SPEECH)
@@ -39,7 +39,7 @@ class Audio(OpenAI):
 
     asked = Slots({"input": INPUT, "instructions": INPUT, "prompt": INPUT})
     answered = Slots({"text": OUTPUT, "segments[].text": OUTPUT, "words[].word": OUTPUT})
-    repeated = ("segments", "words", "logprobs")
+    repeated = Repeats(("segments", "words", "logprobs"))
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is to be said, or what a transcript is to go on from."""

@@ -16,10 +16,10 @@ import orjson
 
 from engine import prompts
 from engine.call import Usage
-from engine.contracts import EVERY, Channel, Frame, TextSlot
+from engine.contracts import EVERY, WHOLE, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, kind_of, number, tokens
-from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slots
 
 DONE = b"data: [DONE]\n\n"
 REASONS = {"length": "MAX_TOKENS", "content_filter": "ERROR", "stop": "COMPLETE"}
@@ -31,6 +31,7 @@ _STOPS = {"content-start": "content-end", "content-delta": "content-end"}
 _STOPS.update({"tool-call-start": "tool-call-end", "tool-call-delta": "tool-call-end"})
 _ENDS = frozenset({"content-end", "tool-call-start", "tool-call-end"})
 """Events that end the text before them; the plan ends where the first call begins."""
+_CITED = re.compile(rb'"citation-start"')
 _END = re.compile(rb'"(?:content-end|tool-call-start|tool-call-end|message-end)"')
 Asked = Mapping[str, msgspec.Raw]
 _Counts = dict[str, Any] | None
@@ -74,7 +75,7 @@ class Cohere:
         "message.tool_calls[].function.arguments": CALLS, "tool_calls[].parameters.**": CALLS,
         "results[].document.text": OUTPUT,
     })  # fmt: skip
-    repeated = ("message.citations", "citations", "logprobs", "chat_history")
+    repeated = Repeats(("message.citations", "citations", "logprobs", "chat_history"))
 
     def prompt(self, members: Asked) -> list[prompts.Said]:
         """List what is asked: a chat's messages and documents, a ranking's query and documents, or texts to embed."""
@@ -124,16 +125,19 @@ class Cohere:
         return tuple(slot for _, _, slot in _places(decode(frame.data)))
 
     def repeats(self, frame: Frame) -> tuple[TextSlot, ...]:
-        """Return nothing: no frame says a text whole."""
-        del frame
-        return ()
+        """List the words that a citation is of: the answer's own, over again."""
+        if not _CITED.search(frame.data):
+            return ()
+        return tuple(slot for _, _, slot in _cited(decode(frame.data)))
 
     def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
         """Rebuild a frame with other text; of a frame without `raw`, only the text is said again, as a delta."""
         if not frame.raw:
             return b"".join(map(_delta, slots))
         body = decode(frame.data)
-        fill(_places(body), slots)
+        if body.get("logprobs") is not None:
+            del body["logprobs"]
+        fill([*_places(body), *_cited(body)], slots)
         return again(frame, body)
 
     def finish(self, frame: Frame, reason: str) -> bytes:
@@ -221,6 +225,14 @@ def _places(body: Member) -> Iterator[Place]:
         function = inner(inner(message, "tool_calls"), "function")
         if isinstance(function.get("arguments"), str):
             yield function, "arguments", TextSlot(Channel.TOOL_ARGUMENTS, 0, index, function["arguments"])
+
+
+def _cited(body: Member) -> Iterator[Place]:
+    if kind_of(body) == "citation-start":
+        citation = inner(inner(inner(body, "delta"), "message"), "citations")
+        if isinstance(citation.get("text"), str):
+            index = WHOLE + number(body.get("index"), 0)
+            yield citation, "text", TextSlot(Channel.CONTENT, 0, index, citation["text"])
 
 
 def _delta(slot: TextSlot) -> bytes:

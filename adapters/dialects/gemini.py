@@ -19,7 +19,7 @@ from engine.call import Usage
 from engine.contracts import EVERY, WHOLE, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, again, decode, event, fill, inner, number, objects, tokens
-from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slots
 
 STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -72,7 +72,9 @@ class Gemini:
         "candidates[].content.parts[].executableCode.code": CALLS,
         "candidates[].content.parts[].codeExecutionResult.output": OUTPUT,
     })  # fmt: skip
-    repeated = ("candidates[].logprobsResult", "candidates[].citationMetadata", "candidates[].groundingMetadata")
+    repeated = Repeats(
+        ("candidates[].logprobsResult", "candidates[].citationMetadata", "candidates[].groundingMetadata")
+    )
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the system's text, then the contents with what functions were passed and gave back.
@@ -139,10 +141,11 @@ class Gemini:
         return tuple(slot for _, _, slot in _calls(decode(frame.data)))
 
     def replace(self, frame: Frame, slots: Sequence[TextSlot]) -> bytes:
-        """Rebuild a frame with other text; of a frame without `raw`, only the text is said again."""
+        """Rebuild a frame with other text, without what says it again; of a frame without `raw`, only the text is said again."""
         body = decode(frame.data)
         if not frame.raw:
             return again(frame, {**_origin(body), "candidates": list(map(_saying, slots))})
+        self.repeated.drop(body)
         named = {slot[:3] for slot in slots}
         calls = [place for place in _calls(body) if place[2][:3] in named]
         fill([*_places(body), *calls], slots)

@@ -16,7 +16,7 @@ from engine import prompts
 from engine.call import Usage
 from engine.contracts import Frame
 from engine.places import UNREADABLE, Member, inner, measured, tokens
-from engine.slots import INPUT, OUTPUT, Slots
+from engine.slots import INPUT, OUTPUT, Repeats, Slots
 
 
 class _Pictures(msgspec.Struct):
@@ -34,7 +34,7 @@ class Images(OpenAI):
 
     asked = Slots({"prompt": INPUT})
     answered = Slots({"data[].revised_prompt": OUTPUT})
-    repeated = ()
+    repeated = Repeats(())
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked."""

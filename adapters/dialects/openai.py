@@ -19,7 +19,7 @@ from engine.call import Usage
 from engine.contracts import EVERY, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, decode, fill, inner, measured, number, objects, tokens
-from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slots
 
 DONE = b"[DONE]"
 _WHOLES = frozenset({"prompt_tokens", "completion_tokens", "input_tokens", "output_tokens", "total_tokens"})
@@ -67,7 +67,7 @@ class OpenAI:
         "choices[].message.tool_calls[].function.arguments": CALLS, "choices[].message.tool_calls[].custom.input": CALLS,
         "choices[].message.function_call.arguments": CALLS, "choices[].text": OUTPUT,
     })  # fmt: skip
-    repeated: Sequence[str] = ("choices[].logprobs", "choices[].message.annotations", "choices[].message.audio")
+    repeated = Repeats(("choices[].logprobs", "choices[].message.annotations", "choices[].message.audio"))
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: a chat's messages, else the texts of `prompt` or `input`."""
@@ -126,7 +126,8 @@ class OpenAI:
         places = list(_places(chunk))
         for _, choice in _choices(chunk):
             # The likelihoods of tokens spell out the text that was there.
-            choice.pop("logprobs", None)
+            if choice.get("logprobs") is not None:
+                del choice["logprobs"]
         fill(places, slots)
         if not frame.raw:
             _strip(chunk, places, slots[0])

@@ -15,7 +15,7 @@ from adapters.dialects.openai import OpenAI, count
 from engine import prompts
 from engine.call import Usage
 from engine.places import UNREADABLE, inner, measured, tokens
-from engine.slots import INPUT, OUTPUT, Slots
+from engine.slots import INPUT, OUTPUT, Repeats, Slots
 
 
 class _Ranked(msgspec.Struct):
@@ -32,7 +32,7 @@ class Rerank(OpenAI):
     asks = frozenset({"query", "documents"})
     asked = Slots({"query": INPUT, "documents[]": INPUT, "documents[].text": INPUT})
     answered = Slots({"results[].document.text": OUTPUT, "results[].document": OUTPUT})
-    repeated = ()
+    repeated = Repeats(())
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List the question, then the documents."""

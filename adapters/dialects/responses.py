@@ -19,7 +19,7 @@ from engine.call import Usage
 from engine.contracts import EVERY, WHOLE, Channel, Frame, TextSlot
 from engine.errors import GatewayError
 from engine.places import UNREADABLE, Member, Place, decode, fill, number
-from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Slots
+from engine.slots import CALLS, INPUT, OUTPUT, RESULTS, Repeats, Slots
 
 LAST = ("response.completed", "response.incomplete", "response.failed", "error")
 DELTAS = {
@@ -69,7 +69,7 @@ class Responses:
         "output[].content[].text": OUTPUT, "output[].content[].refusal": OUTPUT, "output[].summary[].text": OUTPUT,
         "output[].arguments": CALLS, "output[].input": CALLS, "output_text": OUTPUT,
     })  # fmt: skip
-    repeated = ("output[].content[].logprobs", "output[].content[].annotations", "instructions")
+    repeated = Repeats(("output[].content[].logprobs", "output[].content[].annotations", "instructions"))
 
     def prompt(self, members: Mapping[str, msgspec.Raw]) -> list[prompts.Said]:
         """List what is asked: the instructions, then the texts and messages of `input`, outputs of tools among them."""

@@ -394,8 +394,7 @@ def test_large_bodies_go_through_in_little_memory(house, upstream, megabytes):
     assert streamed_download(house.port, "/lab/big", SCIENTIST) == (size, size)
     down = house.rss() - before
     upstream.handler = Taker()
-    answer = chunked_upload(house, [piece] * (size // len(piece)))
-    assert answer.json()["size"] == size
+    assert chunked_upload(house, [piece] * (size // len(piece))).json()["size"] == size
     up = house.rss() - before
     print(f"{megabytes} MB down: RSS +{down / 1e6:.1f} MB, then up: +{up / 1e6:.1f} MB")
     assert max(up, down) < 8 * 1024 * 1024

@@ -14,7 +14,9 @@ from adapters.dialects.cohere import REASONS, Cohere
 from engine.contracts import EVERY, Channel
 from engine.errors import PolicyError, UpstreamError
 from engine.frames import Frames, split
+from engine.guarding import Action, Redaction
 from engine.holdback import Texts
+from engine.scanning import Rule, Scanner
 from tests.adapters.dialects import laws, recorded
 from tests.adapters.dialects.laws import counts, framed, members
 from tests.engine.streams import DONE, Mask, chunks, cuttings, frame, relayed
@@ -273,3 +275,20 @@ def reckoned(reported: dict[str, Any]) -> list[int]:
 
 def test_recorded_exchanges_keep_the_laws(shared):
     assert recorded.judge(Cohere, shared, reckoned) == {"answers": 8, "errors": 3, "streams": 3, "unreported": 1}
+
+
+def test_a_citation_says_no_more_than_the_text_that_it_is_of():
+    redaction = Redaction([(Scanner([Rule("MAIL", r"\w+@b\.org")]), Action.MASK, None)])
+    relay = Texts(Cohere(), (redaction.guard(),))
+    said = b"".join(
+        b"event: %b\ndata: %b\n\n" % (kind.encode(), json.dumps({"type": kind, **more}).encode())
+        for kind, more in (
+            ("content-delta", {"index": 0, "delta": {"message": {"content": {"text": "write to ann"}}}}),
+            ("content-delta", {"index": 0, "delta": {"message": {"content": {"text": "@b.org now"}}}}),
+            ("citation-start", {"index": 1, "delta": {"message": {"citations": {"start": 9, "text": "ann@b.org"}}}}),
+            ("content-end", {"index": 0}),
+        )
+    )
+    out = relay.feed(said) + relay.end()
+    assert b"ann@b.org" not in out
+    assert b'"text":"<MAIL>"' in out

@@ -13,7 +13,9 @@ from adapters.dialects.gemini import REASONS, STATUSES, Gemini
 from engine.contracts import EVERY, Channel, TextSlot
 from engine.errors import PolicyError, UpstreamError
 from engine.frames import Frames, split
+from engine.guarding import Action, Redaction
 from engine.holdback import Texts
+from engine.scanning import Rule, Scanner
 from tests.adapters.dialects import laws, recorded
 from tests.adapters.dialects.laws import counts, framed, members
 from tests.engine.streams import Mask, chunks, cuttings, frame, relayed
@@ -297,3 +299,20 @@ def reckoned(reported: dict[str, Any]) -> list[int] | None:
 
 def test_recorded_exchanges_keep_the_laws(shared):
     assert recorded.judge(Gemini, shared, reckoned) == {"answers": 24, "errors": 8, "streams": 10, "unreported": 4}
+
+
+def test_what_says_a_text_again_goes_once_any_of_it_was_changed():
+    redaction = Redaction([(Scanner([Rule("MAIL", r"\w+@b\.org")]), Action.MASK, None)])
+    relay = Texts(Gemini(), (redaction.guard(),))
+    grounded = {"groundingSupports": [{"segment": {"text": "ann@b.org"}}]}
+    frames = [
+        {"candidates": [{"index": 0, "content": {"parts": [{"text": text}]}, **more}]}
+        for text, more in (
+            ("ann", {"logprobsResult": {"chosenCandidates": [{"token": "ann"}]}}),
+            ("@b.org now", {}),
+            ("", {"groundingMetadata": grounded, "finishReason": "STOP"}),
+        )
+    ]
+    out = b"".join([*(relay.feed(b"data: %b\n\n" % json.dumps(one).encode()) for one in frames), relay.end()])
+    assert b"ann" not in out.replace(b"channel", b"")
+    assert "".join(slot.text for frame in split(out) for slot in Gemini().texts(frame)) == "<MAIL> now"
