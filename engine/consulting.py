@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,15 +30,36 @@ Bodies = Callable[[], tuple[Mapping[str, Any], Any]]
 
 
 async def consult(
-    watched: Watched, slots: Sequence[Slot], phases: frozenset[str], bodies: Bodies | None = None
+    watched: Watched,
+    guards: Iterable[Guard],
+    slots: Sequence[Slot],
+    phases: frozenset[str],
+    bodies: Bodies | None = None,
 ) -> None:
-    """Ask the services of all guardrails about texts of some phases; raises PolicyError."""
-    for one in watched.guards:
+    """Ask the services of some guardrails about texts of some phases; raises PolicyError."""
+    for one in guards:
         for detect, remote in one.remotes:
             for phase in sorted(one.watch.phases & phases):
                 mine = [slot for slot in slots if slot.phase == phase]
                 if mine:
                     await _ask(watched, one, detect, remote, mine, bodies)
+
+
+async def consult_only(
+    watched: Watched,
+    guards: Sequence[Guard],
+    slots: Sequence[Slot],
+    phases: frozenset[str],
+    bodies: Bodies | None = None,
+) -> None:
+    """Ask services about texts that can be masked no more: what would be is refused. Raises PolicyError."""
+    shown = [slot.holder[slot.key] for slot in slots]
+    copies = [Slot(shown, at, slot.text, slot.phase) for at, slot in enumerate(slots)]
+    for one in guards:
+        before = [*shown]
+        await consult(watched, (one,), copies, phases, bodies)
+        if shown != before:
+            block(one, "text that can be masked no more")
 
 
 async def _ask(
@@ -92,8 +113,7 @@ def _found(watched: Watched, one: Guard, action: str, slot: Slot, finding: Findi
         block(one, finding.refused or finding.hits[0].type)
     text = slot.holder[slot.key]
     masked = finding.replacement if finding.replacement is not None else _masked(text, finding.hits)
-    watched.found[one.name] = None
-    slot.put(masked)
+    watched.put(slot, masked)
 
 
 def _masked(text: str, hits: Sequence[Hit]) -> str:
@@ -117,5 +137,5 @@ def _unasked(watched: Watched, one: Guard, why: str) -> None:
         reason=why,
         call=watched.call.id if watched.call is not None else "",
     )
-    if not one.policy.head.ignore_errors:
+    if not (one.policy.head.ignore_errors or one.watch.observes):
         refuse(one, "it could not be asked, and does not let pass what it has not seen", 503)

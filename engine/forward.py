@@ -51,6 +51,13 @@ class Forwarding:
         self._upstream: Upstream | None = None
 
     async def __aenter__(self) -> Answer:
+        try:
+            return await self._answer()
+        except BaseException:
+            await self._close(ended=False)
+            raise
+
+    async def _answer(self) -> Answer:
         call = self._call
         refused = await self._open()
         if refused is not None and refused.claim.counter.fallback:
@@ -65,6 +72,12 @@ class Forwarding:
     async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._upstream is not None:
             self._upstream.close()
+        await self._close(ended=error is None)
+
+    async def _close(self, *, ended: bool) -> None:
+        """Be done with the services that are asked beside the call."""
+        if self._call.watched is not None:
+            await self._call.watched.close(ended=ended)
 
     async def _open(self) -> Refused | None:
         """Open the answer of the first deployment that may take the call and does; or say which limit refuses it.

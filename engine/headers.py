@@ -148,6 +148,8 @@ def _told(call: Call) -> bytes:
 
 def shown(text: str) -> bytes:
     """Write text that a header can hold: without control characters, other letters escaped."""
+    if len(text) <= SHOWN and text.isascii() and text.isprintable():
+        return text.encode()
     clean = "".join(character if character.isprintable() else " " for character in text[:SHOWN])
     return clean.encode("ascii", "backslashreplace")
 

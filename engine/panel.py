@@ -19,6 +19,8 @@ Late = dict[int, int]
 
 SHORT, PIECES = 24, 4_096
 """Of how many pieces of a text it is remembered what was found, and how long they may be."""
+CLEARED = 16_384
+"""How many texts it is remembered of that nothing was in them."""
 KEPT = 8 * AROUND
 """Characters of a settled text at which those are let go that no check looks back at."""
 
@@ -36,7 +38,19 @@ class Noted(NamedTuple):
 class Panel:
     """Detectors in their order; of those that are made of rules, each rule goes its own way."""
 
-    __slots__ = ("_ends", "_ends_of", "_known", "_near", "_others", "_owners", "_searches", "_sieve", "_tail", "wholes")
+    __slots__ = (
+        "_cleared",
+        "_ends",
+        "_ends_of",
+        "_known",
+        "_near",
+        "_others",
+        "_owners",
+        "_searches",
+        "_sieve",
+        "_tail",
+        "wholes",
+    )
 
     def __init__(self, detectors: Sequence[Detector]) -> None:
         scanners = {place: one for place, one in enumerate(detectors) if isinstance(one, Scanner)}
@@ -49,6 +63,7 @@ class Panel:
         self._ends, self._tail = Sieve([*map(ended, beginnings)]), Tail(beginnings)
         self._near = min([EXACT, *(one.longest for one in self._searches if not one.bounded)])
         """Bytes up to which a glance holds back no more than a search would: loosened patterns are exact so far."""
+        self._cleared: set[int] = set()
         self._known: dict[tuple[str, int], int] = {}
         others = [(place, one) for place, one in enumerate(detectors) if place not in {*scanners, *self.wholes}]
         self._others = list(enumerate(others, len(self._searches)))
@@ -93,11 +108,23 @@ class Panel:
         return len(text) - character(text, data, begins) if len(data) - begins <= self._near else -1
 
     def clear(self, text: str) -> bool:
-        """Tell whether there is nothing in a text that is all there."""
+        """Tell whether there is nothing in a text that is all there.
+
+        A conversation comes again with each of its turns: of texts in which there was nothing their hashes are kept, no text.
+        They are Python's own, of 64 bits under a key of this process, so that nobody can make two texts of one hash.
+        """
         if self._others or self.wholes:
             return False
+        hashed = hash(text)
+        if hashed in self._cleared:
+            return True
         data = text.encode("utf-8", "replace")
-        return not any(self._searches[number].chain(data, 0) for number in self._sieve.passed(data))
+        if any(self._searches[number].chain(data, 0) for number in self._sieve.passed(data)):
+            return False
+        if len(self._cleared) >= CLEARED:
+            self._cleared.clear()
+        self._cleared.add(hashed)
+        return True
 
     def _scan(self, text: str, begin: int, late: Late, noted: list[Noted], later: Late | None) -> None:
         data = text.encode("utf-8", "replace")

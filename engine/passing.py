@@ -307,7 +307,7 @@ def cost_of(cost: Expression, call: Call, upstream: Upstream | None, answer: byt
 
 def _with_body(call: Call, request: HttpRequest, arrival: Arrival, held: bytes | None) -> HttpRequest:
     """Add what the body is: the members as policies left them, the bytes that are here, or what is still on its way."""
-    guarded = call.watched is not None and bool(call.watched.found)
+    guarded = call.watched is not None and call.watched.changed
     if guarded or (call.decision is not None and call.decision.edits and call.legible):
         request.body = body.pieces(call.members)
     elif held is not None:

@@ -158,6 +158,7 @@ class Watch(NamedTuple):
     """What is looked for in the texts of calls, and when.
 
     An `optional` one is at work only for calls that name it. `restore` puts what was masked of a request back into the answer.
+    One that is `parallel` asks services about a request while that is on its way; the answer waits for what they say.
     """
 
     phases: frozenset[str]
@@ -167,6 +168,12 @@ class Watch(NamedTuple):
     message: str = ""
     status: int = 400
     timeout: float = 2.0
+    parallel: bool = False
+
+    @property
+    def observes(self) -> bool:
+        """Whether it only puts on record what it finds."""
+        return all(one.action == "log" for one in self.detects)
 
 
 class Edit(NamedTuple):

@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable
 
 from engine.amounts import WRITES
+from engine.answered import blocked, guard_answer, guard_stream, tell
 from engine.call import Call, Usage
 from engine.compose import injects
 from engine.contracts import Dialect, Reply, TextGuard, Upstream
 from engine.detecting import Blocked
 from engine.errors import GatewayError, UpstreamError
 from engine.frames import Frames, Relay
-from engine.guard import blocked, guard_answer, guard_stream, refuse_unguarded
+from engine.guard import refuse_unguarded
 from engine.headers import answer_head
 from engine.holdback import Texts
 from engine.ledger import Ledger
@@ -52,6 +53,8 @@ class Answer:
     async def relay(self, reply: Reply, guards: tuple[TextGuard, ...]) -> None:
         """Send the answer on; sets the call's status, usage and cost. Raises UpstreamError before the first byte only."""
         self.call.status = self._upstream.status
+        if self.call.watched is not None:
+            await self.call.watched.passed()
         if self.call.stream and _is_stream(self._upstream):
             asks = self.call.watched is not None and self.call.watched.asks
             await (self._held_stream(reply, guards) if asks else self._stream(reply, self._relay(guards)))
@@ -84,6 +87,7 @@ class Answer:
         assert isinstance(relay, Texts) or not guards  # noqa: S101 - that is what guards texts
         data = await self._upstream.read(HELD)
         out = relay.feed(data) + relay.end() if data is not None else b""
+        tell(call)
         self._count(_used(call, relay, None))
         self._ledger.settle(call, call.usage)
         if data is None:
@@ -122,6 +126,8 @@ class Answer:
             call.error = error
             reply.write(relay.broken(error))
         finally:
+            if call.guards:
+                tell(call)
             self._count(relay.usage if call.route.media else _used(call, relay, metered))
             self._ledger.settle(call, call.usage)
         reply.end()

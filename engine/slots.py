@@ -15,6 +15,8 @@ import msgspec
 
 INPUT, OUTPUT, CALLS, RESULTS = "input", "output", "toolCalls", "toolResults"
 """What a text is: asked, answered, passed to a tool, come from one."""
+ASKED, ANSWERED = frozenset({INPUT, CALLS, RESULTS}), frozenset({OUTPUT, CALLS})
+"""What the texts of a request are, and those of an answer."""
 _STEP = re.compile(r"\[(?:(\w+)(!?=)(\w+))?\]|\*\*|[^.\[\]*]+")
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode

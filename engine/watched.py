@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -9,33 +10,55 @@ from engine.contracts import Channel, TextGuard, TextSlot
 from engine.decision import Outcome
 from engine.detecting import Blocked
 from engine.errors import PolicyError
-from engine.slots import CALLS, INPUT, OUTPUT, RESULTS
 from engine.vault import Vault
 
 if TYPE_CHECKING:
     from engine.call import Call
+    from engine.slots import Slot
     from engine.watching import Guard
-
-ASKED = frozenset({INPUT, CALLS, RESULTS})
-ANSWERED = frozenset({OUTPUT, CALLS})
 
 
 class Watched:
     """The guardrails that are at work for one call, and what they have masked of its request."""
 
-    __slots__ = ("call", "decision", "found", "guards", "said", "vault")
+    __slots__ = ("answering", "beside", "call", "changed", "decision", "guards", "remote", "said", "vault")
 
     def __init__(self, call: Call | None, guards: Sequence[Guard], said: Mapping[str, Any]) -> None:
         """`said` is what the request says to guardrails, by name; there is no call where one is tried on a text."""
         self.call, self.guards, self.said = call, tuple(guards), said
         self.decision = call.decision if call is not None else None
         self.vault = Vault() if any(guard.watch.restore for guard in guards) else None
-        self.found: dict[str, None] = {}
+        self.changed = False
+        """Whether texts were changed, of those that were looked at last."""
+        self.remote = any(guard.remotes for guard in guards)
+        self.beside: asyncio.Task[None] | None = None
+        """Services that are asked while the call is on its way."""
+        self.answering = tuple([guard for guard in self.guards if guard.answered])
+        """Those that look at answers."""
 
     @property
     def applied(self) -> tuple[str, ...]:
         """The names of the guardrails."""
         return tuple(guard.name for guard in self.guards)
+
+    def put(self, slot: Slot, text: str) -> None:
+        """Write a text in the place of another."""
+        self.changed = True
+        slot.put(text)
+
+    async def passed(self) -> None:
+        """Wait for the services that are asked beside the call, where any has a say in whether it is answered; raises PolicyError."""
+        if self.beside is not None and not all(one.watch.observes for one in self.guards if one.watch.parallel):
+            await self.beside
+
+    async def close(self, *, ended: bool) -> None:
+        """Let those who only put on record finish where a call has ended well; else nobody is asked any more."""
+        task, self.beside = self.beside, None
+        if task is None:
+            return
+        if not ended:
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     def told(self, one: Guard, types: Mapping[str, None]) -> None:
         """Put on record what a guardrail has found."""
@@ -47,7 +70,7 @@ class Watched:
 
     def streaming(self) -> tuple[TextGuard, ...]:
         """Return what watches a stream, in order; what was masked of the request is put back at last."""
-        guards = [Phased(one) for one in self.answering()]
+        guards = [Phased(one) for one in self.answering]
         return (*guards, self.vault.guard()) if self.vault is not None and self.masked else tuple(guards)
 
     @property
@@ -58,11 +81,7 @@ class Watched:
     @property
     def asks(self) -> bool:
         """Whether a service is to see what is answered."""
-        return any(one.remotes for one in self.answering())
-
-    def answering(self) -> tuple[Guard, ...]:
-        """Return those that look at answers."""
-        return tuple(guard for guard in self.guards if guard.watch.phases & ANSWERED)
+        return any(one.remotes and not one.watch.observes for one in self.answering)
 
 
 class Phased:

@@ -12,7 +12,7 @@ from engine.detecting import Detector, RemoteDetector
 from engine.guarding import Action, Redaction
 from engine.guarding import Watch as Watched
 from engine.policy import Detect, Policy, Watch
-from engine.slots import CALLS, OUTPUT
+from engine.slots import ANSWERED, ASKED, CALLS, OUTPUT
 
 REMOTE = "remote"
 REFERENCE = "os.environ/"
@@ -29,6 +29,9 @@ class Guard(NamedTuple):
     remotes: tuple[tuple[Detect, RemoteDetector], ...]
     channels: frozenset[Channel]
     """Which texts of a stream it looks at."""
+    asked: frozenset[str]
+    answered: frozenset[str]
+    """At which texts of a request, and of an answer."""
 
     @property
     def name(self) -> str:
@@ -72,7 +75,16 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Prob
     looking = tuple((one.detector, str(one.action)) for one in local)
     phase = {one: CALLS if one is Channel.TOOL_ARGUMENTS else OUTPUT for one in Channel}
     channels = frozenset(one for one in Channel if phase[one] in watch.phases)
-    return Guard(policy, watch, Redaction(local), looking, tuple(remotes), channels)
+    return Guard(
+        policy,
+        watch,
+        Redaction(local),
+        looking,
+        tuple(remotes),
+        channels,
+        watch.phases & ASKED,
+        watch.phases & ANSWERED,
+    )
 
 
 def _remote(said: Any, registry: Registry) -> RemoteDetector:

@@ -2,7 +2,7 @@ r"""`Guardrail`: what must not pass in the texts of calls, and what is done abou
 
     kind: Guardrail
     name: no-secrets
-    phases: [input, output, toolCalls]      # also toolResults
+    phases: [input, output, toolCalls]      # also toolResults; `[log]` alone: all of them, and only for the record
     detect:
       - {secrets: all}
       - {pii: [EMAIL_ADDRESS, CREDIT_CARD], action: mask}
@@ -13,6 +13,7 @@ r"""`Guardrail`: what must not pass in the texts of calls, and what is done abou
     optional: true                          # at work only for calls, keys and teams that name it
     message: ask security
     timeout: 2s                             # of a detector that asks a service
+    parallel: true                          # services are asked about a request while it is on its way; they may not mask
 
 A detector that cannot be asked in time, or answers nonsense, blocks; with `failurePolicy: Ignore` it lets pass.
 """
@@ -27,6 +28,9 @@ from typing import Self
 from engine.policy import Detect, Head, Policy, Reader, Watch
 
 PHASES = ("input", "output", "toolCalls", "toolResults")
+LOG = "log"
+"""The phase of what looks everywhere and only puts on record what it finds: records hold no text, so there is nothing to mask."""
+REMOTE = "remote"
 ACTIONS = ("block", "mask", "log")
 NOTHING = Watch(frozenset(), ())
 NAMED = {"pattern": "pattern", "keywords": "words"}
@@ -45,7 +49,9 @@ class Guardrail(Policy):
     @classmethod
     def read(cls, head: Head, fields: Reader) -> Self:
         """Read `phases`, `detect` and what is done about findings."""
-        action = fields.choice("action", ACTIONS, "block")
+        phases = _phases(fields)
+        observes = LOG in phases
+        action = fields.choice("action", ACTIONS, "log" if observes else "block")
         mask_with, restore = fields.text("maskWith"), fields.flag("restore")
         detects = [
             one for at, entry in enumerate(fields.each("detect")) if (one := _detect(entry, at, action, mask_with))
@@ -54,9 +60,12 @@ class Guardrail(Policy):
             fields.fault("needs `detect`, such as `detect: [{secrets: all}]`")
         if restore and not any(one.action == "mask" for one in detects):
             fields.fault("means nothing where nothing is masked: leave it out", "restore")
+        parallel = fields.flag("parallel") or observes
+        _judge(fields, detects, observes=observes, parallel=parallel)
         what = Watch(
-            _phases(fields), tuple(detects), fields.flag("optional"), restore, fields.text("message"),
+            frozenset(PHASES) if observes else phases, tuple(detects), fields.flag("optional"), restore, fields.text("message"),
             int(fields.number("status", 400, least=400, most=499)), _timeout(fields),
+            parallel,
         )  # fmt: skip
         return cls(head, what)
 
@@ -65,11 +74,21 @@ class Guardrail(Policy):
         return self.what
 
 
+def _judge(fields: Reader, detects: Sequence[Detect], *, observes: bool, parallel: bool) -> None:
+    """Report what cannot be done about findings when and where they are made."""
+    if observes and any(one.action != "log" for one in detects):
+        fields.fault("only puts on record in the phase `log`: leave `action` out, or name other phases", "action")
+    elif parallel and any(one.detector == REMOTE and one.action == "mask" for one in detects):
+        fields.fault("cannot mask what is on its way already: write `action: block` or `log`", "parallel")
+
+
 def _phases(fields: Reader) -> frozenset[str]:
     written = fields.texts("phases")
-    unknown = [one for one in written if one not in PHASES]
+    unknown = [one for one in written if one not in (*PHASES, LOG)]
     if unknown:
-        fields.fault(f"`{unknown[0]}` is no phase; they are {', '.join(PHASES)}", "phases")
+        fields.fault(f"`{unknown[0]}` is no phase; they are {', '.join((*PHASES, LOG))}", "phases")
+    elif LOG in written and len(written) > 1:
+        fields.fault("has `log` beside others: it stands for all of them, in a guardrail of its own", "phases")
     if not written:
         fields.fault("needs `phases`, such as `phases: [input, output]`")
     return frozenset(written)

@@ -20,6 +20,7 @@ VAGUE = frozenset(["util", "utils", "helper", "helpers", "manager", "managers", 
 TASKS = {
     "engine/supervisor.py": "background work",
     "engine/workers/channel.py": "one for each question of the other end",
+    "engine/guard.py": "what services are asked beside a call; `Forwarding` ends it with the call",
     "engine/api/connection.py": "one for each request of a client",
 }
 """The only places where tasks are made, and for what."""

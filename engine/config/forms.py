@@ -117,6 +117,8 @@ class Tree:
         path, mapping = entry
         kinds = keys.NOT_IN_FORCE.get(section, {})
         for name, value in mapping.items():
+            if isinstance(value, list) and name in keys.AMONG:
+                value = [one for one in value if not (isinstance(one, str) and one in keys.AMONG[name])]  # noqa: PLW2901 - what is left of it
             if name in kinds and value not in (None, "", [], {}) and value is not False:
                 self.findings.without_force((*path, name), kinds[name])
 

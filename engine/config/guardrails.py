@@ -1,7 +1,8 @@
 """LiteLLM's `guardrails:` section, written as the `Guardrail` policies that it means.
 
 What runs here without a service (`litellm_content_filter`, `hide-secrets`, `detect_prompt_injection`) becomes local detectors; the
-others ask theirs. `mode` says when: `pre_call` and `during_call` look at what is asked, `post_call` at what is answered.
+others ask theirs. `mode` says when: `pre_call` and `during_call` look at what is asked, `post_call` at what is answered,
+`logging_only` at all of it for the record alone. With `during_call` services are asked beside the call, and cannot mask.
 """
 
 from __future__ import annotations
@@ -49,16 +50,33 @@ def document(entry: Said) -> dict[str, Any]:
         "optional": not params.get("default_on"),
     }  # fmt: skip
     if kind in LOCAL:
-        return made | LOCAL[kind](params)
-    if kind in SERVICES:
+        made |= LOCAL[kind](params)
+    elif kind in SERVICES:
         said = {name: value for name, value in params.items() if name not in OWN}
         made["detect"] = [{"remote": {"type": SERVICES[kind], **said}}]
         if kind == "presidio":
             made |= _presidio(params, phases)
-        return made
-    raise NotOursError(
-        f"guardrail type `{kind}` is not to be had here; there are {', '.join(sorted({*LOCAL, *SERVICES}))}"
-    )
+        if _listed(params.get("mode")) == ["during_call"]:
+            made |= {"parallel": True, "action": "block", "restore": False}
+    else:
+        raise NotOursError(
+            f"guardrail type `{kind}` is not to be had here; there are {', '.join(sorted({*LOCAL, *SERVICES}))}"
+        )
+    return _observing(made) if LOGGING in _listed(params.get("mode")) or params.get(LOGGING) else made
+
+
+def legacy(callbacks: Any) -> Iterator[dict[str, Any]]:
+    """Write the guardrails that stand among `litellm_settings.callbacks`, and look at every call."""
+    for name in _listed(callbacks):
+        if name in ("detect_prompt_injection", "hide_secrets"):
+            yield document({"litellm_params": {"guardrail": name, "mode": "pre_call", "default_on": True}})
+
+
+def _observing(made: dict[str, Any]) -> dict[str, Any]:
+    """Leave of a guardrail what it looks for: nothing is done about it."""
+    detect = [{name: value for name, value in one.items() if name != "action"} for one in made["detect"]]
+    kept = {name: made[name] for name in ("kind", "name", "optional")}
+    return {**kept, "phases": ["log"], "detect": detect}
 
 
 def _phases(mode: Any) -> tuple[str, ...]:
@@ -67,12 +85,10 @@ def _phases(mode: Any) -> tuple[str, ...]:
         tags = mode.get("tags") or {}
         mode = [one for written in (*tags.values(), mode.get("default")) for one in _listed(written)]
     wanted = _listed(mode) or ["pre_call"]
-    if LOGGING in wanted:
-        raise NotOursError(f"mode `{LOGGING}` is not to be had here: records hold content by its hash")
-    unknown = [one for one in wanted if one not in PHASES]
+    unknown = [one for one in wanted if one not in PHASES and one != LOGGING]
     if unknown:
-        raise ValueError(f"mode `{unknown[0]}` is not known; they are {', '.join(PHASES)}")
-    return tuple(dict.fromkeys(phase for one in wanted for phase in PHASES[str(one)]))
+        raise ValueError(f"mode `{unknown[0]}` is not known; they are {', '.join((*PHASES, LOGGING))}")
+    return tuple(dict.fromkeys(phase for one in wanted for phase in PHASES.get(str(one), ())))
 
 
 def _listed(value: Any) -> list[Any]:
@@ -86,8 +102,6 @@ def _presidio(params: Said, phases: tuple[str, ...]) -> dict[str, Any]:
             *(PHASES["pre_call"] if scope != "output" else ()),
             *(PHASES["post_call"] if scope != "input" else ()),
         )
-    if params.get(LOGGING):
-        raise NotOursError(f"`{LOGGING}` is not to be had here: records hold content by its hash")
     return {"phases": list(dict.fromkeys(phases)), "action": "mask", "restore": bool(params.get("output_parse_pii"))}
 
 
@@ -135,7 +149,7 @@ def _secrets(params: Said) -> dict[str, Any]:
 
 def _injection(params: Said) -> dict[str, Any]:
     del params
-    return {"detect": [{"promptInjection": {}}], "action": "block", "message": "this looks like a prompt injection"}
+    return {"detect": [{"promptInjection": {}}], "action": "block", "message": "this is a prompt injection attack"}
 
 
 LOCAL: Mapping[str, Callable[[Said], dict[str, Any]]] = {

@@ -31,6 +31,9 @@ _ENTITY: Final[Mapping[str, Kind]] = {
     "send_invite_email": F,
 }
 
+AMONG: Final[Mapping[str, frozenset[str]]] = {"callbacks": frozenset({"detect_prompt_injection", "hide_secrets"})}
+"""Of settings that are not in force as a whole, the elements that are."""
+
 NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
     "": {
         "policies": G,
@@ -154,6 +157,7 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "success_callback": F,
         "failure_callback": F,
         "callbacks": F,
+        "prompt_injection_params": F,
         "service_callbacks": F,
         "turn_off_message_logging": F,
         "redact_user_api_key_info": F,

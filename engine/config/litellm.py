@@ -15,7 +15,7 @@ from engine.config import laws
 from engine.config.explain import explain
 from engine.config.fields import Spec
 from engine.config.forms import Entry, Tree, known_keys
-from engine.config.guardrails import NotOursError, document
+from engine.config.guardrails import NotOursError, document, legacy
 from engine.config.include import gather
 from engine.config.keys import IN_FORCE, NOT_IN_FORCE, STRATEGIES_IN_FORCE
 from engine.config.problems import Findings, Mark, NotInForce, Path, Problem
@@ -145,7 +145,9 @@ class _Reader:
                 self.findings.without_force((*path, "litellm_params", "guardrail"), "guardrail")
             except ValueError as error:
                 self.findings.error((*path, "litellm_params"), str(error))
-        return tuple(found)
+        callbacks = ("litellm_settings", "callbacks")
+        written = legacy(self.tree.mapping(callbacks[:1]).get(callbacks[1]))
+        return (*found, *((one, self.findings.mark(callbacks)) for one in written))
 
     def _keep_price_texts(self) -> None:
         """Put back prices as they were written: a float would have rounded them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.config.guardrails import NotOursError, document
+from engine.config.guardrails import NotOursError, document, legacy
 from engine.config.problems import Mark
 from engine.documents import load_documents
 from engine.extensions import kind
@@ -77,9 +77,40 @@ def test_prompt_injection():
 def test_what_is_not_to_be_had_says_what_is():
     with pytest.raises(NotOursError, match=r"`aporia` is not to be had here; there are .*presidio"):
         document({"guardrail_name": "a", "litellm_params": {"guardrail": "aporia", "mode": "pre_call"}})
-    with pytest.raises(NotOursError, match="mode `logging_only` is not to be had here"):
-        document({"guardrail_name": "a", "litellm_params": {"guardrail": "hide-secrets", "mode": "logging_only"}})
     with pytest.raises(ValueError, match="mode `sometimes` is not known"):
         document({"guardrail_name": "a", "litellm_params": {"guardrail": "hide-secrets", "mode": "sometimes"}})
     with pytest.raises(ValueError, match="needs `patterns`"):
         document({"guardrail_name": "a", "litellm_params": {"guardrail": "litellm_content_filter", "mode": "pre_call"}})
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"guardrail": "hide-secrets", "mode": "logging_only"},
+        {"guardrail": "presidio", "mode": "pre_call", "logging_only": True, "output_parse_pii": True},
+        {
+            "guardrail": "litellm_content_filter",
+            "mode": ["logging_only"],
+            "blocked_words": [{"keyword": "x", "action": "MASK"}],
+        },
+    ],
+)
+def test_what_is_only_for_the_log_changes_nothing(params):
+    watch = made(**params)
+    assert watch.phases == {"input", "output", "toolCalls", "toolResults"}
+    assert (watch.observes, watch.restore) == (True, False)
+
+
+def test_during_the_call_a_service_is_asked_beside_it_and_can_only_block():
+    watch = made(guardrail="presidio", mode="during_call", output_parse_pii=True)
+    assert (watch.parallel, watch.restore, watch.phases) == (True, False, {"input", "toolCalls", "toolResults"})
+    assert [one.action for one in watch.detects] == ["block"]
+    assert not made(guardrail="hide-secrets", mode="during_call").parallel, "what needs nobody is done before"
+
+
+def test_callbacks_that_are_guardrails_look_at_every_call():
+    documents = list(legacy(["prometheus", "detect_prompt_injection", "hide_secrets"]))
+    assert [(one["name"], one["optional"]) for one in documents] == [
+        ("detect_prompt_injection", False), ("hide_secrets", False),
+    ]  # fmt: skip
+    assert list(legacy(None)) == []

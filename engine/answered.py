@@ -1,0 +1,67 @@
+"""Guardrails at work on what is answered: whole, or as a stream that services have to see whole."""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.call import Call
+from engine.consulting import consult_only
+from engine.contracts import Channel
+from engine.detecting import Blocked
+from engine.errors import PolicyError
+from engine.frames import split
+from engine.guard import decoded
+from engine.looking import look
+from engine.slots import ANSWERED, CALLS, OUTPUT, Slot
+from engine.watched import Phased, blocking, refuse
+
+
+async def guard_answer(call: Call, answer: bytes) -> bytes:
+    """Let guardrails look at a whole answer; return it as it may be sent. Raises PolicyError 400."""
+    watched = call.watched
+    if watched is None or not (watched.answering or watched.masked):
+        return answer
+    try:
+        body = msgspec.json.decode(answer)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        if watched.answering:
+            refuse(watched.answering[0], "the answer is not JSON, and cannot be looked through")
+        return answer
+    dialect = call.route.dialect
+    slots = dialect.answered.of_body(body, ANSWERED)
+    if await look(watched, slots, ANSWERED, lambda: (decoded(call, {}), body)):
+        dialect.repeated.drop(body)
+    elif not watched.masked:
+        return answer
+    if watched.masked and watched.vault is not None:
+        for slot in slots:
+            slot.put(watched.vault.restore(slot.holder[slot.key], quoted=slot.phase == CALLS))
+    return msgspec.json.encode(body)
+
+
+async def guard_stream(call: Call, stream: bytes) -> None:
+    """Let services see all that a stream says; raises PolicyError where one finds anything: it cannot be masked any more."""
+    watched = call.watched
+    assert watched is not None  # noqa: S101 - the caller's promise
+    said: dict[tuple[Channel, int, int], list[str]] = {}
+    for frame in split(stream):
+        for slot in call.route.dialect.texts(frame):
+            said.setdefault((slot.channel, slot.choice, slot.index), []).append(slot.text)
+    body = {key: "".join(texts) for key, texts in said.items()}
+    slots = [Slot(body, key, text, CALLS if key[0] is Channel.TOOL_ARGUMENTS else OUTPUT) for key, text in body.items()]
+    await consult_only(watched, watched.answering, slots, ANSWERED)
+
+
+def blocked(call: Call, found: Blocked) -> PolicyError:
+    """Return the error of a stream in which something was found that must not pass."""
+    for one in call.guards:
+        if isinstance(one, Phased) and one.blocked is found:
+            return blocking(one.guard, found.type)
+    return PolicyError(400, "content_policy_violation", f"`{found.type}` was found, which must not pass")
+
+
+def tell(call: Call) -> None:
+    """Put on record what was found in a stream."""
+    for one in call.guards:
+        if isinstance(one, Phased) and call.watched is not None and one.found:
+            call.watched.told(one.guard, dict.fromkeys(one.found))
