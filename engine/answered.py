@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from engine.call import Call
@@ -10,10 +12,10 @@ from engine.contracts import Channel
 from engine.detecting import Blocked
 from engine.errors import PolicyError
 from engine.frames import split
-from engine.guard import decoded
+from engine.guard import decoded, refuse_unguarded
 from engine.looking import look
-from engine.slots import ANSWERED, CALLS, OUTPUT, Slot
-from engine.watched import Phased, blocking, refuse
+from engine.slots import ANSWERED, CALLS, OUTPUT, Slot, within
+from engine.watched import Phased, blocking
 
 
 async def guard_answer(call: Call, answer: bytes) -> bytes:
@@ -24,19 +26,28 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
     try:
         body = msgspec.json.decode(answer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        if watched.answering:
-            refuse(watched.answering[0], "the answer is not JSON, and cannot be looked through")
+        refuse_unguarded(call, "an answer that is no JSON")
         return answer
-    dialect = call.route.dialect
-    slots = dialect.answered.of_body(body, ANSWERED)
+    slots = _texts(call, body)
     if await look(watched, slots, ANSWERED, lambda: (decoded(call, {}), body)):
-        dialect.repeated.drop(body)
+        if call.route.spoken:
+            call.route.dialect.repeated.drop(body)
     elif not watched.masked:
         return answer
     if watched.masked and watched.vault is not None:
         for slot in slots:
             slot.put(watched.vault.restore(slot.holder[slot.key], quoted=slot.phase == CALLS))
     return msgspec.json.encode(body)
+
+
+def _texts(call: Call, body: Any) -> list[Slot]:
+    """Return the texts of an answer: those of its dialect, or where that is not known all there are."""
+    if not call.route.spoken:
+        return list(within(body, OUTPUT))
+    if isinstance(body, list):
+        # Gemini's stream where no events are asked for: each element says a piece of the texts.
+        refuse_unguarded(call, "an answer in pieces that is no event stream (ask for `alt=sse`)")
+    return call.route.dialect.answered.of_body(body, ANSWERED)
 
 
 async def guard_stream(call: Call, stream: bytes) -> None:

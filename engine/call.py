@@ -202,10 +202,11 @@ class Route:
 
     `task` says it more closely than `operation` where one operation has several paths. `media` routes take forms
     beside JSON and may answer with what is not text; their `measure` knows of a request what is charged for.
-    `tunnels` tells that it grants WebSocket, `passes` that its requests go on as they come (`engine/passages.py`).
+    `tunnels` tells that it grants WebSocket, `passes` that its requests go on as they come (`engine/passages.py`). Of those
+    bodies may be anything: `spoken` tells that they are what the dialect says.
     """
 
-    __slots__ = ("dialect", "measure", "media", "operation", "passes", "path", "task", "tunnels")
+    __slots__ = ("dialect", "measure", "media", "operation", "passes", "path", "spoken", "task", "tunnels")
 
     def __init__(self, path: str, operation: str, dialect: Dialect, task: str = "") -> None:
         self.path = path
@@ -215,6 +216,7 @@ class Route:
         self.media = operation in MEDIA
         self.measure: Measure | None = None
         self.passes = False
+        self.spoken = True
         self.tunnels = False
 
     def __repr__(self) -> str:

@@ -56,6 +56,6 @@ class Gateway:
                 await self.identity.identify_passed(call, passing.key_header)
             held = await self.receiver.look(call, arrival, judged=judged(call))
             await check_passed(call, passing)  # whom it is for, rules, transforms
-            await guard_passed(call)
+            await guard_passed(call, upgrades=arrival.upgrades)
             async with self.passer.forward(call, passing, arrival, held) as answer:
                 await answer.relay(arrival)  # as it came; back-pressure and disconnect surface here

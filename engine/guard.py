@@ -42,27 +42,41 @@ async def guard(call: Call) -> None:
     values, slots = _asked(call, watched, call.route.dialect.asked)
     if await look(watched, slots, ASKED, lambda: (asked := decoded(call, values), asked)):
         call.members = {**call.members, **{name: encoded(value) for name, value in values.items()}}
-    beside = [one for one in chosen if one.watch.parallel and one.remotes] if watched.remote else ()
-    if beside:
-        asking = consult_only(watched, beside, slots, ASKED, lambda: (asked := decoded(call, values), asked))
-        watched.beside = asyncio.get_running_loop().create_task(asking)
+    _ask_beside(call, watched, slots, values)
     if call.stream or call.route.media:
         call.guards = watched.streaming()
 
 
-async def guard_passed(call: Call) -> None:
-    """Let guardrails look at what goes on as it came: all its texts. Raises PolicyError; closed for what cannot be looked at."""
+async def guard_passed(call: Call, *, upgrades: bool) -> None:
+    """Let guardrails look at what goes on as it came; raises PolicyError. Closed for what cannot be looked at.
+
+    Where nothing is known of a body, all its texts are looked at as what is asked.
+    """
     chosen = _chosen(call)
     if not chosen:
         return
     watched = call.watched = Watched(call, chosen, _named(call))
-    refuse_unguarded(call, "an answer that goes on as it comes")
+    if upgrades:
+        refuse_unguarded(call, "a WebSocket")
     asking = [one for one in chosen if one.asked and not one.policy.head.ignore_errors]
     if not call.legible and asking:
         refuse(asking[0], "the body is not a JSON object, and cannot be looked through")
-    values = {name: msgspec.json.decode(raw) for name, raw in call.members.items()}
-    if await look(watched, list(within(values, INPUT)), ASKED, lambda: (values, values)):
-        call.members = {name: encoded(value) for name, value in values.items()}
+    if call.route.spoken:
+        values, slots = _asked(call, watched, call.route.dialect.asked)
+    else:
+        values = decoded(call, {})
+        slots = list(within(values, INPUT))
+    if await look(watched, slots, ASKED, lambda: (asked := decoded(call, values), asked)):
+        call.members = {**call.members, **{name: encoded(value) for name, value in values.items()}}
+    _ask_beside(call, watched, slots, values)
+
+
+def _ask_beside(call: Call, watched: Watched, slots: list[Slot], values: Mapping[str, Any]) -> None:
+    """Ask the services that are asked while a call is on its way; it ends them when it ends."""
+    beside = [one for one in watched.guards if one.watch.parallel and one.remotes] if watched.remote else ()
+    if beside:
+        asking = consult_only(watched, beside, slots, ASKED, lambda: (asked := decoded(call, values), asked))
+        watched.beside = asyncio.get_running_loop().create_task(asking)
 
 
 async def apply(one: Guard, text: str) -> str:

@@ -67,6 +67,11 @@ _SPOKEN = (
     (re.compile(r"/responses(?:/|$)"), "responses"),
     (re.compile(r"^/v2/(?:chat|rerank|embed)$|/rerank$"), "cohere"),
 )
+_SURELY = re.compile(
+    r"/messages(?:/count_tokens)?$|:(?:stream)?[gG]enerateContent$|:countTokens$|:(?:batchE|e)mbedContents?$|/responses$"
+    r"|^/v2/(?:chat|rerank|embed)$|/rerank$|/(?:chat/)?completions$|/embeddings$"
+)
+"""Paths whose bodies are what their dialect says, and hold texts in no other places."""
 _HOSTS = (("anthropic.com", "anthropic"), ("googleapis.com", "gemini"), ("cohere.", "cohere"))
 _USUAL = Timeouts()
 
@@ -105,7 +110,7 @@ class Passing:
         self.cost = sent.cost
         self._address = address(_resolved(sent.target, environ), allow_link_local=sent.allow_link_local)
         self._dialect = next((name for part, name in _HOSTS if part in self._address.origin.host), "openai")
-        self._routes: dict[str, Route] = {}
+        self._routes: dict[tuple[str, bool], Route] = {}
         headers = {name.lower(): _resolved(value, environ) for name, value in sent.headers}
         self.secrets = _secrets(headers)
         self._fixed = frozenset(headers)
@@ -125,11 +130,12 @@ class Passing:
         """Return the route of a request: its dialect is that of the path, else that of the upstream's host."""
         below = path[len(self.path) :]
         name = next((name for pattern, name in _SPOKEN if pattern.search(below)), self._dialect)
-        route = self._routes.get(name)
+        spoken = _SURELY.search(below) is not None
+        route = self._routes.get((name, spoken))
         if route is None:
             route = Route(self.path, "pass-through", self._registry.dialect(name))
-            route.passes, route.tunnels = True, "GET" in self.methods
-            self._routes[name] = route
+            route.passes, route.spoken, route.tunnels = True, spoken, "GET" in self.methods
+            self._routes[name, spoken] = route
         return route
 
     def request(self, call: Call) -> HttpRequest:

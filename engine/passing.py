@@ -1,40 +1,27 @@
 """Sends a request on as it came, and its answer back as it came: bodies stream both ways, only usage is looked for.
 
-A body is held only when a policy of its caller reads it, or when it is here already; an answer is held only while it is
-JSON and small, so that its cost can stand in its headers.
+A body is held only when a policy of its caller reads it, or when it is here already.
 """
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
-
-import msgspec
 import structlog
 
 from engine import body
-from engine.activation import Activation, Needs
 from engine.amounts import Fixed, Wanted, passed
-from engine.call import Call, Usage
+from engine.call import Call
 from engine.contracts import Arrival, Clock, Http, HttpRequest, Random, Refused, Tunnel, Upstream
 from engine.counting import counted
 from engine.errors import ClientError, InternalError, UpstreamError, invalid_request
-from engine.expr.program import ERRORS
-from engine.frames import Chunks
 from engine.headers import passed_head, switched_head
 from engine.ledger import Ledger
 from engine.passages import Passing, offered
-from engine.policy import Expression
+from engine.passed import PassedAnswer, cost_of
 from engine.pricing import Prices
-from engine.receive import named_model
 from engine.refusals import OF_DEPLOYMENTS, refusal
-from engine.relay import HELD, UNBUFFERED, answer_id
 from engine.routing import order
 
 log = structlog.get_logger("interlock")
-
-BODILESS = frozenset({204, 304})
-NANO = 1_000_000_000
 
 
 class Passer:
@@ -170,99 +157,8 @@ class Crossing:
             self._upstream.close()
         if self._tunnel is not None:
             self._tunnel.close()
-
-
-class PassedAnswer:
-    """One upstream's answer to a request that went on as it came."""
-
-    __slots__ = ("_call", "_passer", "_passing", "_upstream")
-
-    def __init__(self, call: Call, passer: Passer, passing: Passing, upstream: Upstream) -> None:
-        self._call = call
-        self._passer = passer
-        self._passing = passing
-        self._upstream = upstream
-
-    async def relay(self, reply: Arrival) -> None:
-        """Send the answer on; sets the call's status, usage and cost. Raises UpstreamError before the first byte only."""
-        call, upstream = self._call, self._upstream
-        call.status = upstream.status
-        kind, length = _told(upstream)
-        if call.method == "HEAD" or upstream.status in BODILESS:
-            said = b"content-length: %d\r\n" % length if length is not None and call.method == "HEAD" else b""
-            self._count(None, None)
-            self._passer.ledger.settle(call, call.usage)
-            reply.start(upstream.status, self._head() + said, -1)
-            reply.end()
-        elif kind == "text/event-stream":
-            await self._stream(reply, Chunks(call.route.dialect), None)
-        elif kind == "application/json" or kind.endswith("+json"):
-            await self._held(reply, length)
-        else:
-            await self._stream(reply, None, length)
-
-    async def _held(self, reply: Arrival, length: int | None) -> None:
-        answer = await self._upstream.read(HELD)
-        if answer is None:
-            await self._stream(reply, None, length)
-            return
-        self._call.account.answer_id = answer_id(answer)
-        self._count(self._call.route.dialect.usage(answer), answer)
-        # What was used is on record, and counts in the headers, before the client can have all of the answer.
-        self._passer.ledger.settle(self._call, self._call.usage)
-        reply.send(self._upstream.status, self._head(), answer)
-
-    async def _stream(self, reply: Arrival, relay: Chunks | None, length: int | None) -> None:
-        call, upstream, monotonic = self._call, self._upstream, self._passer.monotonic
-        self._count(None, None)
-        rest = length
-        if rest == 0:
-            self._passer.ledger.settle(call, call.usage)
-        reply.start(upstream.status, self._head() + (UNBUFFERED if relay is not None else b""), length)
-
-        def write(data: bytes) -> bool:
-            nonlocal rest
-            if not call.first_byte:
-                call.first_byte = monotonic()
-            if rest is not None:
-                rest -= len(data)
-                if rest <= 0:
-                    # The last byte of a body whose length is known: what it cost is on record before it is out.
-                    self._passer.ledger.settle(call, call.usage)
-            return reply.write(relay.feed(data) if relay is not None else data)
-
-        try:
-            await upstream.pump(write, reply.drain)
-        except UpstreamError as error:
-            call.error = error
-            if relay is None:
-                raise
-            reply.write(relay.broken(error))
-        finally:
-            if relay is not None:
-                relay.end()
-                self._count(relay.usage, None)
-            self._passer.ledger.settle(call, call.usage)
-        reply.end()
-
-    def _count(self, usage: Usage | None, answer: bytes | None) -> None:
-        """Set what the call used, and what that costs: as configured, else by the model's price."""
-        call, passing = self._call, self._passing
-        if passing.cost is not None:
-            usage = usage or Usage()
-            usage.cost = cost_of(passing.cost, call, self._upstream, answer)
-        elif usage is not None:
-            model = call.model or (named_model(answer) if answer else "")
-            price = self._passer.prices.find(model, passing.deployment.provider) if model else None
-            usage.cost = price.cost(usage) if price is not None else None
-        call.usage = usage
-
-    def _head(self) -> bytes:
-        return passed_head(self._call, self._upstream.headers, self._spent(), self._passer.monotonic())
-
-    def _spent(self) -> int:
-        caller = self._call.caller
-        return self._passer.ledger.spent.of(caller.key_hash) if caller is not None else 0
+        if self._call.watched is not None:
+            await self._call.watched.close(ended=error is None)
 
 
 class PassedTunnel:
@@ -285,26 +181,6 @@ class PassedTunnel:
         await reply.join(tunnel, switched_head(call, tunnel.headers))
 
 
-def cost_of(cost: Expression, call: Call, upstream: Upstream | None, answer: bytes | None) -> int | None:
-    """Return what a request costs in nano-dollars, by an expression in USD; None, and a warning, where it has no value."""
-    activation = Activation(call, Needs(cost.program.refs))
-    if upstream is not None:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in upstream.headers}
-        activation["response"] = {"code": upstream.status, "headers": headers, "body": _json(answer)}
-    try:
-        value = cost.program.evaluate(activation)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-            log.warning("cost not computed", call=call.id, reason=f"not an amount of USD ({cost.place})")
-            return None
-        return int((Decimal(repr(value)) * NANO).to_integral_value(ROUND_HALF_UP))
-    except ERRORS as error:
-        log.warning("cost not computed", call=call.id, reason=cost.explained(error))
-        return None
-    finally:
-        activation.clear()
-        del activation.call
-
-
 def _with_body(call: Call, request: HttpRequest, arrival: Arrival, held: bytes | None) -> HttpRequest:
     """Add what the body is: the members as policies left them, the bytes that are here, or what is still on its way."""
     guarded = call.watched is not None and call.watched.changed
@@ -324,21 +200,3 @@ def _beside_model(target: str) -> str:
     return "&".join(
         one for one in query.split("&") if one and one.partition("=")[0] not in ("model", "key", "deployment")
     )
-
-
-def _told(upstream: Upstream) -> tuple[str, int | None]:
-    """Return an answer's media type and length; None where it does not say."""
-    kind, length = "", None
-    for name, value in upstream.headers:
-        if name == b"content-type":
-            kind = value.decode("latin-1").partition(";")[0].strip().lower()
-        elif name == b"content-length" and value.isdigit():
-            length = int(value)
-    return kind, length
-
-
-def _json(answer: bytes | None) -> Any:
-    try:
-        return msgspec.json.decode(answer) if answer else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None

@@ -43,11 +43,15 @@ class Each(NamedTuple):
     equal: bool
     node: Node
 
+    def fits(self, element: Any) -> bool:
+        """Tell whether an element is meant."""
+        return not self.name or (type(element) is dict and (element.get(self.name) == self.value) is self.equal)
+
 
 class Node:
     """What is looked at where some paths lead: they are walked together, each value once."""
 
-    __slots__ = ("deep", "each", "inner", "phase")
+    __slots__ = ("_for", "deep", "each", "inner", "phase")
 
     def __init__(self) -> None:
         self.phase = ""
@@ -56,6 +60,7 @@ class Node:
         """What every text within is."""
         self.inner: dict[str, Node] = {}
         self.each: list[Each] = []
+        self._for: dict[tuple[bool, ...], Node] = {}
 
     def add(self, steps: Sequence[re.Match[str]], phase: str) -> None:
         """Add a path from here."""
@@ -66,10 +71,31 @@ class Node:
         else:
             self._next(steps[0]).add(steps[1:], phase)
 
+    def element(self, value: Any) -> Node:
+        """Return what is looked at in an element of a list: all that holds for it, in one."""
+        fits = tuple([one.fits(value) for one in self.each])
+        found = self._for.get(fits)
+        if found is None:
+            found = self._for[fits] = Node()
+            for one, fit in zip(self.each, fits, strict=True):
+                if fit:
+                    found.merge(one.node)
+        return found
+
+    def merge(self, other: Node) -> None:
+        """Add all that another looks at."""
+        self.phase, self.deep = self.phase or other.phase, self.deep or other.deep
+        for name, node in other.inner.items():
+            self.inner.setdefault(name, Node()).merge(node)
+        for one in other.each:
+            self._each(one[:3]).merge(one.node)
+
     def _next(self, step: re.Match[str]) -> Node:
         if not step[0].startswith("["):
             return self.inner.setdefault(step[0], Node())
-        wanted = step[1] or "", step[3] or "", step[2] != "!="
+        return self._each((step[1] or "", step[3] or "", step[2] != "!="))
+
+    def _each(self, wanted: tuple[str, str, bool]) -> Node:
         for one in self.each:
             if one[:3] == wanted:
                 return one.node
@@ -160,15 +186,15 @@ def _walk(holder: Any, key: Any, node: Node, found: list[Slot]) -> bool:
             found.append(Slot(holder, key, value, phase))
         return False
     tokens = kind is int and bool(node.phase)
-    if kind is dict:
-        for name, inner in node.inner.items():
-            if name in value:
-                tokens |= _walk(value, name, inner, found)
-    elif kind is list:
-        for name, wanted, equal, inner in node.each:
-            for index, element in enumerate(value):
-                if not name or (type(element) is dict and (element.get(name) == wanted) is equal):
-                    tokens |= _walk(value, index, inner, found)
+    if kind is dict and node.inner:
+        inner = node.inner
+        for name in value:
+            below = inner.get(name)
+            if below is not None:
+                tokens |= _walk(value, name, below, found)
+    elif kind is list and node.each:
+        for index, element in enumerate(value):
+            tokens |= _walk(value, index, node.element(element), found)
     if node.deep:
         found += within(value, node.deep)
     return tokens
