@@ -45,5 +45,5 @@ CASES = {
     "openai_moderation": Case("api_base", {"results": [_MODERATED, _MODERATED]}, {"api_key": KEY}),
     "presidio": Case("presidio_analyzer_api_base", []),
 }
-ELSEWHERE = {"judge"}
+ELSEWHERE = {"custom", "judge"}
 """Remote detectors that send nothing themselves."""

@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
+from adapters.remotes.custom import loading
 from engine.contracts import Deps
 from engine.outside import SystemClock
 from engine.transport.pool import Pool
+from tests.adapters.remotes.hooked import Guard
 from tests.adapters.remotes.scripted import Scripted
 from tests.running import ScriptedUpstream
 
@@ -38,3 +41,15 @@ def deps(pool: Pool) -> Deps:
 def service(upstream: ScriptedUpstream) -> Scripted:
     """Return a service on a real socket."""
     return Scripted(upstream)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let files that a test has just written be read at once."""
+    monkeypatch.setattr(loading, "STILL", 0.0)
+
+
+@pytest.fixture
+def guard(tmp_path: Path, deps: Deps) -> Guard:
+    """Return what makes detectors of hooks."""
+    return Guard(tmp_path, deps)
