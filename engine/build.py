@@ -67,7 +67,8 @@ def building(builder: Builder, revision: int, policies: PolicySet | None = None)
     aliases, hidden = builder.aliases()
     passages = Passages(builder.passages(policies or PolicySet()))
     guards = []
-    for guard in guards_of((policies or PolicySet()).policies, builder.registry, builder.problems):
+    found = guards_of((policies or PolicySet()).policies, builder.registry, builder.problems, builder.spec.files)
+    for guard in found:
         guards.append(guard)
         yield
     snapshot = Snapshot(

@@ -10,8 +10,8 @@ import msgspec
 import structlog
 
 from engine.decision import Outcome
-from engine.detecting import DetectorError, Finding, Hit, Question, RemoteDetector, Whole
-from engine.slots import Slot
+from engine.detecting import DetectorError, Finding, Hit, Question, RemoteDetector, Whole, sides
+from engine.slots import ANSWERED, INPUT, OUTPUT, Slot
 from engine.watched import Watched, block, refuse
 
 if TYPE_CHECKING:
@@ -35,14 +35,27 @@ async def consult(
     slots: Sequence[Slot],
     phases: frozenset[str],
     bodies: Bodies | None = None,
+    standing: Sequence[Slot] | None = None,
 ) -> None:
-    """Ask the services of some guardrails about texts of some phases; raises PolicyError."""
+    """Ask the services of some guardrails about texts of some phases; raises PolicyError.
+
+    `standing` are the texts as they stand in a body, where `slots` are copies.
+    """
     for one in guards:
         for detect, remote in one.remotes:
-            for phase in sorted(one.watch.phases & phases):
-                mine = [slot for slot in slots if slot.phase == phase]
+            for phase, together in _parts(remote, one.watch.phases & phases, OUTPUT if phases is ANSWERED else INPUT):
+                pairs = zip(slots, standing or slots, strict=True)
+                mine = [(slot, place) for slot, place in pairs if slot.phase in together]
                 if mine:
-                    await _ask(watched, one, detect, remote, mine, bodies)
+                    await _ask(watched, one, (detect, remote, phase), mine, bodies)
+
+
+def _parts(remote: RemoteDetector, phases: frozenset[str], side: str) -> list[tuple[str, frozenset[str]]]:
+    """Say in how many questions a service is asked about some phases: each of what phase, and of the texts of which."""
+    wanted = sides(remote)
+    if wanted is None:
+        return [(phase, frozenset({phase})) for phase in sorted(phases)]
+    return [(side, phases)] if side in wanted else []
 
 
 async def consult_only(
@@ -57,17 +70,22 @@ async def consult_only(
     copies = [Slot(shown, at, slot.text, slot.phase) for at, slot in enumerate(slots)]
     for one in guards:
         before = [*shown]
-        await consult(watched, (one,), copies, phases, bodies)
+        await consult(watched, (one,), copies, phases, bodies, slots)
         if shown != before:
             block(one, "text that can be masked no more")
 
 
 async def _ask(
-    watched: Watched, one: Guard, detect: Detect, remote: RemoteDetector, slots: Sequence[Slot], bodies: Bodies | None
+    watched: Watched,
+    one: Guard,
+    asked: tuple[Detect, RemoteDetector, str],
+    slots: Sequence[tuple[Slot, Slot]],
+    bodies: Bodies | None,
 ) -> None:
-    places = [(slot.holder, slot.key) for slot in slots]
+    detect, remote, phase = asked
+    places = [(place.holder, place.key) for _, place in slots]
     question = Question(
-        slots[0].phase, [holder[key] for holder, key in places], watched.call.model if watched.call is not None else "",
+        phase, [slot.holder[slot.key] for slot, _ in slots], watched.call.model if watched.call is not None else "",
         None if bodies is None else lambda: Whole(*bodies(), places), _metadata(watched, one),
     )  # fmt: skip
     try:
@@ -78,7 +96,7 @@ async def _ask(
     except DetectorError as error:
         _unasked(watched, one, f"`{detect.name}`: {error}")
         return
-    for slot, finding in zip(slots, findings, strict=True):
+    for (slot, _), finding in zip(slots, findings, strict=True):
         _found(watched, one, detect.action, slot, finding)
 
 

@@ -98,6 +98,15 @@ class RemoteDetector(Protocol):
         """Return a finding for each text, in their order."""
 
 
+def sides(detector: RemoteDetector) -> frozenset[str] | None:
+    """Return whether a detector wants each call once as a whole: `input` for requests, `output` for answers, with all texts.
+
+    It says so by an attribute `sides`; None for the others, which are asked about the texts of each phase by themselves.
+    """
+    found: frozenset[str] | None = getattr(detector, "sides", None)
+    return found
+
+
 class Blocked(Exception):  # noqa: N818 - a finding, not a fault
     """A text must not go on; says what of, never the text."""
 

@@ -74,7 +74,7 @@ class Settled:
         unenforced = self.unenforced()
         if unenforced:
             return unenforced
-        await aside(warm, self.policies.policies, registry)
+        await aside(warm, self.policies.policies, registry, self.spec.files)
         built = await sliced(building(Builder(self.spec, registry, prices), self.revision, self.policies))
         return [problem for problem in built.problems if problem.severity == "error"] or built
 

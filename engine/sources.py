@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from engine.config.specs import ConfigSpec
 from engine.documents import Kept, find, load_documents, load_policies, read_stable
 from engine.governing import PolicySet
 from engine.policy import Policy
+from engine.watching import hook_files
 
 Kind = Callable[[str], type[Policy]]
 
@@ -69,7 +70,16 @@ def compile_sources(
         problems += [*unread, *written.problems]
         problems += _twins(written.policies, {policy.head.name for policy in found})
         found = (*written.policies, *found)  # `enable_tag_filtering` has a word for every call: files go before it
-    return Compiled(loaded, PolicySet(found), tuple(problems))
+    return Compiled(_with_hooks(loaded, found), PolicySet(found), tuple(problems))
+
+
+def _with_hooks(loaded: Loaded, policies: Iterable[Policy]) -> Loaded:
+    """Add to the files of a configuration those of the classes that its policies ask."""
+    spec = loaded.spec
+    if spec is None or not spec.files:
+        return loaded
+    files = tuple(dict.fromkeys((*spec.files, *hook_files(policies, spec.files[0]))))
+    return replace(loaded, spec=spec.model_copy(update={"files": files})) if files != spec.files else loaded
 
 
 def _twins(written: Iterable[Policy], names: set[str]) -> list[Problem]:

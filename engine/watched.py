@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from engine.contracts import Channel, TextGuard, TextSlot
 from engine.decision import Outcome
-from engine.detecting import Blocked
+from engine.detecting import Blocked, sides
 from engine.errors import PolicyError
+from engine.slots import OUTPUT
 from engine.vault import Vault
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ class Watched:
     @property
     def asks(self) -> bool:
         """Whether a service is to see what is answered."""
-        return any(one.remotes and not one.watch.observes for one in self.answering)
+        asked = (sides(remote) for one in self.answering if not one.watch.observes for _, remote in one.remotes)
+        return any(wanted is None or OUTPUT in wanted for wanted in asked)
 
 
 class Phased:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from engine.policy import Detect, Policy, Watch
 from engine.slots import ANSWERED, ASKED, CALLS, OUTPUT
 
 REMOTE = "remote"
+CUSTOM = "custom"
+"""The remote detector whose service is a class of the operator's, in a file beside the configuration."""
 REFERENCE = "os.environ/"
 
 
@@ -39,31 +42,53 @@ class Guard(NamedTuple):
         return self.policy.head.name
 
 
-def guards_of(policies: Iterable[Policy], registry: Registry, problems: list[Problem]) -> Iterator[Guard]:
-    """Make the guardrails of some policies; what is wrong with them is added to `problems`."""
+def guards_of(
+    policies: Iterable[Policy], registry: Registry, problems: list[Problem], files: Sequence[str] = ()
+) -> Iterator[Guard]:
+    """Make the guardrails of some policies; what is wrong with them is added to `problems`. `files` are the configuration's."""
     for policy in policies:
         watch = policy.watch()
         if watch is not None:
-            yield _guard(policy, watch, registry, problems)
+            yield _guard(policy, watch, registry, (problems, files))
 
 
-def warm(policies: Iterable[Policy], registry: Registry) -> None:
-    """Make the detectors of some policies ahead, for a thread: many patterns take tenths of a second. What is wrong is said later."""
+def warm(policies: Iterable[Policy], registry: Registry, files: Sequence[str] = ()) -> None:
+    """Make the detectors of some policies ahead, for a thread: many patterns take tenths of a second, and so may a user's file.
+
+    What is wrong is said later.
+    """
     for policy in policies:
         watch = policy.watch()
         for one in watch.detects if watch is not None else ():
-            if one.detector != REMOTE:
-                with suppress(ValueError, LookupError):
+            with suppress(ValueError, LookupError):
+                if one.detector != REMOTE:
                     registry.detector(one.detector, one.said)
+                elif isinstance(one.said, dict) and one.said.get("type") == CUSTOM:
+                    _remote(one.said, policy, registry, files)
 
 
-def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Problem]) -> Guard:
+def hook_files(policies: Iterable[Policy], beside: str) -> Iterator[str]:
+    """Name the files of the operator's classes that some policies ask; `beside` is the file they stand beside.
+
+    One that changes is to be loaded anew.
+    """
+    for policy in policies:
+        watch = policy.watch()
+        for one in watch.detects if watch is not None else ():
+            said = one.said if one.detector == REMOTE and isinstance(one.said, dict) else {}
+            if said.get("type") == CUSTOM:
+                written = said.get("file") or f"{str(said.get('class')).rpartition('.')[0].replace('.', '/')}.py"
+                yield os.path.join(os.path.dirname(beside), str(written))  # noqa: PTH118, PTH120 - names here are text throughout
+
+
+def _guard(policy: Policy, watch: Watch, registry: Registry, said: tuple[list[Problem], Sequence[str]]) -> Guard:
+    problems, files = said
     local: list[Watched] = []
     remotes: list[tuple[Detect, RemoteDetector]] = []
     for one in watch.detects:
         try:
             if one.detector == REMOTE:
-                remotes.append((one, _remote(one.said, registry)))
+                remotes.append((one, _remote(one.said, policy, registry, files)))
             else:
                 local.append(
                     Watched(registry.detector(one.detector, one.said), Action(one.action), one.mask_with or None)
@@ -87,13 +112,19 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, problems: list[Prob
     )
 
 
-def _remote(said: Any, registry: Registry) -> RemoteDetector:
+def _remote(said: Any, policy: Policy, registry: Registry, files: Sequence[str]) -> RemoteDetector:
     kind = said.get("type") if isinstance(said, dict) else None
     if not isinstance(kind, str):
         raise ValueError("needs a `type`, such as `presidio`")  # noqa: TRY004 - of what is written, not of the program
     if kind == "judge":
         raise ValueError("`judge` cannot be asked from a gateway yet: use a service, or a prompt of your own")
     settings = {name: _resolved(value, registry.environ) for name, value in said.items() if name != "type"}
+    if kind == CUSTOM:
+        # A class stands beside the configuration; where there is none, beside the policy.
+        beside = os.path.dirname(os.path.abspath(files[0] if files else policy.head.place.rpartition(":")[0]))  # noqa: PTH100, PTH120 - names here are text throughout
+        watch = policy.watch()
+        own = {"guardrail_name": policy.head.name, "default_on": watch is not None and not watch.optional}
+        settings = {**own, **settings, "config_folder": beside}
     return registry.remote_detector(kind, settings)
 
 

@@ -55,7 +55,8 @@ def _guards(config: Path | None, policies: Path | None) -> list[Guard]:
     compiled = compile_sources(Sources(config, policies), os.environ, kind)
     problems: list[Problem] = list(compiled.errors)
     registry = Extensions(Deps(SystemClock(), Random(), Offline(), os.environ))  # noqa: S311 - nothing is drawn
-    guards = list(guards_of(compiled.policies.policies, registry, problems))
+    files = compiled.loaded.spec.files if compiled.loaded.spec is not None else ()
+    guards = list(guards_of(compiled.policies.policies, registry, problems, files))
     if problems:
         raise click.UsageError("\n".join(map(str, problems)))
     if not guards:

@@ -1,12 +1,14 @@
 """LiteLLM's `guardrails:` section, written as the `Guardrail` policies that it means.
 
 What runs here without a service (`litellm_content_filter`, `hide-secrets`, `detect_prompt_injection`) becomes local detectors; the
-others ask theirs. `mode` says when: `pre_call` and `during_call` look at what is asked, `post_call` at what is answered,
-`logging_only` at all of it for the record alone. With `during_call` services are asked beside the call, and cannot mask.
+others ask theirs, and `file.Class` asks a class of the operator's in a file beside the configuration. `mode` says when: `pre_call` and
+`during_call` look at what is asked, `post_call` at what is answered, `logging_only` at all of it for the record alone. With
+`during_call` services are asked beside the call, and cannot mask; a class is asked before it, and can.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -24,6 +26,10 @@ SERVICES = {
     "model_armor": "model_armor", "generic_guardrail_api": "generic",
 }  # fmt: skip
 """LiteLLM's names of what asks a service, and ours."""
+CLASS = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
+"""`file.Class`, or `folder.file.Class`: a guardrail of the operator's own."""
+LONGEST = 60
+"""Seconds that a deadline may be; half of them is that of a class which says none, for LiteLLM's has none at all."""
 LOGGING = "logging_only"
 OWN = frozenset({"guardrail", "mode", "default_on", "guardrail_info"})
 PREBUILT = {
@@ -58,9 +64,12 @@ def document(entry: Said) -> dict[str, Any]:
             made |= _presidio(params, phases)
         if _listed(params.get("mode")) == ["during_call"]:
             made |= {"parallel": True, "action": "block", "restore": False}
+    elif CLASS.fullmatch(kind) and phases:
+        return made | _custom(params, kind, made["name"])
     else:
         raise NotOursError(
-            f"guardrail type `{kind}` is not to be had here; there are {', '.join(sorted({*LOCAL, *SERVICES}))}"
+            f"guardrail type `{kind}` is not to be had here{'' if phases else f' for `{LOGGING}`'}; "
+            f"there are {', '.join(sorted({*LOCAL, *SERVICES}))}, and file.Class"
         )
     return _observing(made) if LOGGING in _listed(params.get("mode")) or params.get(LOGGING) else made
 
@@ -93,6 +102,18 @@ def _phases(mode: Any) -> tuple[str, ...]:
 
 def _listed(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def _custom(params: Said, kind: str, name: str) -> dict[str, Any]:
+    """Ask a class of the operator's; its settings are all that is written, and its `timeout` is the deadline, too."""
+    said = {one: value for one, value in params.items() if one not in {"guardrail", "guardrail_info", "type", "class"}}
+    said["mode"] = said.get("mode") or "pre_call"
+    seconds: Any = params.get("timeout")
+    timed = isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0.001 <= seconds <= LONGEST
+    return {
+        "detect": [{"remote": {"type": "custom", "class": kind, "guardrail_name": name, **said}}], "action": "mask",
+        "timeout": round(seconds, 3) if timed else LONGEST / 2,
+    }  # fmt: skip
 
 
 def _presidio(params: Said, phases: tuple[str, ...]) -> dict[str, Any]:

@@ -179,6 +179,15 @@ def test_guardrails(gateway):
     assert {"content", "secrets", "personal-data", "attacks"} <= names
 
 
+def test_custom_guardrail(gateway):
+    running = gateway(None, "--config", str(ROOT / "examples" / "custom_guardrail" / "config.yaml"), environ=ENVIRON)
+    key = ENVIRON["INTERLOCK_MASTER_KEY"]
+    said = running.chat("what of TICKET-42?", "echo", key)
+    assert said.json()["choices"][0]["message"]["content"] == "what of <ticket>?"
+    refused = running.chat("it is guaranteed", "echo", key)
+    assert (refused.status, "no promises" in refused.json()["error"]["message"]) == (400, True)
+
+
 def test_detectors():
     """A program of one's own masks a text, and says of its stream the same."""
     done = subprocess.run(

@@ -8,6 +8,7 @@ from engine.config.guardrails import NotOursError, document, legacy
 from engine.config.problems import Mark
 from engine.documents import load_documents
 from engine.extensions import kind
+from engine.sources import Sources, compile_sources
 
 
 def made(name="g", **params):
@@ -66,6 +67,52 @@ def test_a_service_is_asked_with_its_own_settings():
         "pii_entities_config": {"PERSON": "MASK"},
     }  # fmt: skip
     assert (watch.restore, one.action) == (True, "mask")
+
+
+@pytest.mark.parametrize(
+    ("timeout", "seconds"), [(None, 30.0), (5, 5.0), (0.25, 0.25), (0, 30.0), (600, 30.0), (True, 30.0), ("5", 30.0)]
+)
+def test_a_class_of_ones_own_is_asked_with_its_own_settings(timeout, seconds):
+    watch = made(
+        guardrail="custom_guardrail.MyGuard", mode="pre_call", default_on=True, word="owl", timeout=timeout,
+        **{"type": "x", "class": "other.Class"},
+    )  # fmt: skip
+    (one,) = watch.detects
+    assert one.said == {
+        "type": "custom", "class": "custom_guardrail.MyGuard", "guardrail_name": "g", "mode": "pre_call", "default_on": True,
+        "word": "owl", "timeout": timeout,
+    }  # fmt: skip
+    assert (watch.timeout, one.action, watch.phases) == (seconds, "mask", {"input", "toolCalls", "toolResults"})
+
+
+@pytest.mark.parametrize(
+    "kind", ["aporia", "a/b.C", "s3://bucket/mine.Guard", "mine.", ".Guard", "mine.7", "", "mine Guard"]
+)
+def test_what_is_no_class_is_no_guardrail(kind):
+    with pytest.raises(NotOursError, match="is not to be had here"):
+        document({"guardrail_name": "a", "litellm_params": {"guardrail": kind, "mode": "pre_call"}})
+
+
+def test_a_file_of_a_class_is_one_of_the_configuration(tmp_path):
+    section = """
+guardrails:
+- {guardrail_name: a, litellm_params: {guardrail: mine.A, mode: pre_call}}
+- {guardrail_name: b, litellm_params: {guardrail: mine.B, mode: post_call}}
+- {guardrail_name: c, litellm_params: {guardrail: guards.deep.C, mode: pre_call}}
+- {guardrail_name: d, litellm_params: {guardrail: any.D, mode: pre_call, file: other.py}}
+- {guardrail_name: e, litellm_params: {guardrail: hide-secrets, mode: pre_call}}
+"""
+    policy = "{kind: Guardrail, name: p, phases: [input], detect: [{remote: {type: custom, class: theirs.P}}, {secrets: all}]}"
+    path = tmp_path / "config.yaml"
+    path.write_text(section)
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies" / "p.yaml").write_text(policy)
+    found = compile_sources(Sources(path, tmp_path / "policies"), {}, kind)
+    assert found.loaded.not_in_force == found.problems == ()
+    names = ("config.yaml", "theirs.py", "mine.py", "guards/deep.py", "other.py")
+    assert found.loaded.spec.files == tuple(str(tmp_path / name) for name in names)
+    alone = compile_sources(Sources(None, tmp_path / "policies"), {}, kind)
+    assert alone.loaded.spec.files == ()
 
 
 def test_prompt_injection():

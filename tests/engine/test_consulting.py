@@ -1,0 +1,83 @@
+"""In how many questions a service is asked about a call: phase by phase, or once a way."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from engine.consulting import consult, consult_only
+from engine.detecting import Finding
+from engine.errors import PolicyError
+from engine.policy import Detect, Watch
+from engine.slots import ANSWERED, ASKED, CALLS, INPUT, OUTPUT, RESULTS, Slot
+from engine.watched import Watched
+from engine.watching import Guard
+
+
+class Service:
+    """Keeps what it was asked, and puts another text in the place of each."""
+
+    def __init__(self, sides=None):
+        self.asked = []
+        if sides is not None:
+            self.sides = frozenset(sides)
+
+    async def ask(self, question):
+        self.asked.append((question.phase, [*question.texts], [key for _, key in question.whole().places]))
+        return [Finding(replacement=f"<{text}>") for text in question.texts]
+
+
+def watched(service, *phases):
+    policy = SimpleNamespace(head=SimpleNamespace(name="g", ignore_errors=False))
+    detect, phases = Detect("remote", {}, "remote", "mask"), frozenset(phases)
+    guard = Guard(
+        policy, Watch(phases, (detect,)), None, (), ((detect, service),), frozenset(), phases & ASKED, phases & ANSWERED
+    )
+    return Watched(None, [guard], {})
+
+
+ALL = (INPUT, OUTPUT, CALLS, RESULTS)
+
+
+async def asked(service, phases, *found):
+    body, looking = dict.fromkeys(found, "x"), watched(service, *ALL)
+    slots = [Slot(body, phase, "x", phase) for phase in found]
+    await consult(looking, looking.guards, slots, phases, lambda: (body, body))
+    return body
+
+
+async def test_phase_by_phase():
+    service = Service()
+    assert set((await asked(service, ASKED, RESULTS, INPUT, CALLS)).values()) == {"<x>"}
+    assert service.asked == [(phase, ["x"], [phase]) for phase in (INPUT, CALLS, RESULTS)]
+
+
+@pytest.mark.parametrize(
+    ("sides", "wanted"), [([INPUT], {INPUT}), ([OUTPUT], {OUTPUT}), ([INPUT, OUTPUT], {INPUT, OUTPUT})]
+)
+async def test_once_a_way(sides, wanted):
+    service = Service(sides)
+    await asked(service, ASKED, RESULTS, INPUT, CALLS)
+    await asked(service, ANSWERED, CALLS, OUTPUT)
+    await asked(service, ANSWERED)
+    both = {INPUT: (INPUT, ["x"] * 3, [RESULTS, INPUT, CALLS]), OUTPUT: (OUTPUT, ["x"] * 2, [CALLS, OUTPUT])}
+    assert service.asked == [question for side, question in both.items() if side in wanted]
+
+
+@pytest.mark.parametrize("sides", [None, [INPUT]])
+async def test_beside_a_call_it_is_told_where_texts_stand_though_it_may_not_change_them(sides):
+    service, body = Service(sides), {INPUT: "x", "other": "y"}
+    looking = watched(service, *ALL)
+    with pytest.raises(PolicyError, match="text that can be masked no more"):
+        await consult_only(looking, looking.guards, [Slot(body, INPUT, "x", INPUT)], ASKED, lambda: (body, body))
+    assert service.asked == [(INPUT, ["x"], [INPUT])]
+    assert body == {INPUT: "x", "other": "y"}
+
+
+@pytest.mark.parametrize(
+    ("sides", "waits"), [(None, True), ([OUTPUT], True), ([INPUT, OUTPUT], True), ([INPUT], False)]
+)
+def test_a_stream_is_shown_to_who_wants_answers_only(sides, waits):
+    assert watched(Service(sides), INPUT, CALLS).asks is waits
+    assert not watched(Service(sides), INPUT).asks
