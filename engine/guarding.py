@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from engine.arguments import Arguments, Token, unescaped
@@ -43,8 +43,8 @@ class Watch(NamedTuple):
 
     detector: Detector
     action: Action = Action.MASK
-    mask: str | None = None
-    """What takes a hit's place, `{type}` standing for its type; None for the detector's own way."""
+    mask: str | Callable[[str, str], str] | None = None
+    """What takes a hit's place, `{type}` standing for its type; or what makes it of a hit's text and type; None for the detector's own way."""
     window: int = 0
     """For a detector that wants texts whole: characters of the windows that it is shown instead, each half over the next."""
 
@@ -100,11 +100,13 @@ class Redaction:
         """Return a text that grows, as the detectors see it."""
         return View(self._panel)
 
-    def mask(self, hit: Noted) -> str | None:
+    def mask(self, hit: Noted, original: Callable[[Noted], str]) -> str | None:
         """Return what takes a hit's place; None for one that is only noted."""
         watch = self.watches[hit.place]
         if watch.action is Action.LOG:
             return None
+        if callable(watch.mask):
+            return watch.mask(original(hit), hit.type)
         form = watch.mask if watch.mask is not None else getattr(watch.detector, "mask", MASK)
         return str(form).replace("{type}", hit.type)
 
@@ -199,7 +201,7 @@ class _Text:
             raise Blocked("TOO_LONG", self._redaction.holds)
 
     def _mask(self, hit: Noted) -> str | None:
-        mask = self._redaction.mask(hit)
+        mask = self._redaction.mask(hit, self._original)
         return mask if mask is None or self._vault is None else self._vault.mask(mask, self._original(hit))
 
     def _original(self, hit: Noted) -> str:

@@ -150,6 +150,10 @@ class Detect(NamedTuple):
     action: str
     """`mask`, `block` or `log`."""
     mask_with: str = ""
+    replace: str = ""
+    """CEL over `text` and `type`: what takes a hit's place, instead of a mask."""
+    window: int = 0
+    """Characters of the windows that a detector sees of a stream which wants texts whole; 0: all of it."""
     field: str = ""
     """Where it is written, for problems."""
 

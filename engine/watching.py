@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
 from engine.config.problems import Mark, Problem
 from engine.contracts import Channel, Registry
 from engine.detecting import Detector, RemoteDetector
+from engine.expr.program import ERRORS, ExpressionError, compile_expression
+from engine.expr.schema import STRING, Schema
 from engine.guarding import Action, Redaction
 from engine.guarding import Watch as Watched
 from engine.policy import Detect, Policy, Watch
@@ -19,6 +21,8 @@ REMOTE = "remote"
 CUSTOM = "custom"
 """The remote detector whose service is a class of the operator's, in a file beside the configuration."""
 REFERENCE = "os.environ/"
+REPLACING = Schema({"text": STRING, "type": STRING}, {})
+"""What an expression sees that writes something in the place of a hit."""
 
 
 class Guard(NamedTuple):
@@ -90,9 +94,7 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, said: tuple[list[Pr
             if one.detector == REMOTE:
                 remotes.append((one, _remote(one.said, policy, registry, files)))
             else:
-                local.append(
-                    Watched(registry.detector(one.detector, one.said), Action(one.action), one.mask_with or None)
-                )
+                local.append(_local(one, registry))
         except (ValueError, LookupError) as error:
             file, _, line = policy.head.place.rpartition(":")
             field = f"{policy.head.name}.{one.field}"
@@ -110,6 +112,30 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, said: tuple[list[Pr
         watch.phases & ASKED,
         watch.phases & ANSWERED,
     )
+
+
+def _local(one: Detect, registry: Registry) -> Watched:
+    detector = registry.detector(one.detector, one.said)
+    if one.window and not detector.whole:
+        raise ValueError("sees streams as they come: leave `window` out")
+    mask = _replacing(one.replace) if one.replace else one.mask_with or None
+    return Watched(detector, Action(one.action), mask, one.window)
+
+
+def _replacing(source: str) -> Callable[[str, str], str]:
+    """Return what writes a text in a hit's place; of one that has no value only the type is said. Raises ValueError."""
+    try:
+        program = compile_expression(source, REPLACING, STRING)
+    except ExpressionError as error:
+        raise ValueError(f"replace: {error}") from None
+
+    def replace(text: str, kind: str) -> str:
+        try:
+            return str(program.evaluate({"text": text, "type": kind}))
+        except ERRORS:
+            return f"<{kind}>"
+
+    return replace
 
 
 def _remote(said: Any, policy: Policy, registry: Registry, files: Sequence[str]) -> RemoteDetector:

@@ -8,7 +8,8 @@ r"""`Guardrail`: what must not pass in the texts of calls, and what is done abou
       - {pii: [EMAIL_ADDRESS, CREDIT_CARD], action: mask}
       - {pattern: 'PROJ-\\d{6}', name: project}
     action: block                           # mask | block | log, where a detector says nothing else
-    maskWith: '***'                         # instead of <EMAIL_ADDRESS>
+    maskWith: '***'                         # instead of <EMAIL_ADDRESS>; beside a detector, too, and there in CEL also
+                                            # `replace: '"<" + type + " of " + string(size(text)) + ">"'`
     restore: true                           # what was masked of the request is put back into the answer
     optional: true                          # at work only for calls, keys and teams that name it
     message: ask security
@@ -33,10 +34,12 @@ LOG = "log"
 REMOTE = "remote"
 ACTIONS = ("block", "mask", "log")
 NOTHING = Watch(frozenset(), ())
-NAMED = {"pattern": "pattern", "keywords": "words"}
+NAMED = {"pattern": "pattern", "keywords": "words", "cel": "expression"}
 """Detectors whose findings have the name that is written beside them."""
-OWN = frozenset({"action", "maskWith", "maxLength", "name"})
+OWN = frozenset({"action", "maskWith", "maxLength", "name", "replace", "window"})
 """What may stand beside a detector."""
+WINDOW = 1 << 20
+"""Characters that a window may have."""
 _TIME = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(ms|s)?", re.ASCII)
 
 
@@ -105,9 +108,12 @@ def _detect(entry: Reader, at: int, action: str, mask_with: str) -> Detect | Non
         said = {**(said if isinstance(said, dict) else {NAMED[detector]: said}), "name": name}
     if detector == "pattern" and entry.has("maxLength"):
         said = {**(said if isinstance(said, dict) else {"pattern": said}), "maxLength": entry.value("maxLength")}
+    chosen_action, replace = entry.choice("action", ACTIONS, action), entry.text("replace")
+    if replace and (chosen_action != "mask" or detector == REMOTE):
+        entry.fault("is for what a detector masks here: write `action: mask`, or leave it out", "replace")
     return Detect(
-        detector, said, name or detector, entry.choice("action", ACTIONS, action),
-        entry.text("maskWith", mask_with), f"detect[{at}].{detector}",
+        detector, said, name or detector, chosen_action, entry.text("maskWith", mask_with), replace,
+        int(entry.number("window", 0, least=64, most=WINDOW)) if entry.has("window") else 0, f"detect[{at}].{detector}",
     )  # fmt: skip
 
 

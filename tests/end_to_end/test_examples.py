@@ -169,7 +169,7 @@ def test_guardrails(gateway):
     said = running.chat(f"my token is {token}", "echo", key)
     assert token not in said.json()["choices"][0]["message"]["content"]
     said = running.chat("what of PROJ-123456?", "echo", key)
-    assert said.json()["choices"][0]["message"]["content"] == "what of <project>?", (
+    assert said.json()["choices"][0]["message"]["content"] == "what of project 56?", (
         "one masks what the next would block"
     )
     assert running.chat("the falcon flies", "echo", key).status in {400, 403}

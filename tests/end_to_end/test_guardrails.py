@@ -213,6 +213,23 @@ guardrails:
     ]
 
 
+def test_expressions_find_and_replace(guarded):
+    said_of = {
+        "pii": ["EMAIL_ADDRESS"],
+        "action": "mask",
+        "replace": 'text.split("@")[0].size() > 3 ? type + "@" + text.split("@")[1] : "?"',
+    }
+    cel = {"cel": 'text.contains("drop") && text.contains("table")', "name": "sql", "window": 64}
+    running = guarded(guardrail("both", "output", detect=[said_of, cel]))
+    for stream in (False, True):
+        answer = running.chat(f"write to {MAIL} or to me@example.org", stream=stream)
+        assert (streamed(answer) if stream else said(answer)) == "write to EMAIL_ADDRESS@example.com or to ?"
+    assert "`sql`" in running.chat("please drop the old table").json()["error"]["message"]
+    stopped = running.chat("x" * 80 + " drop the table " + "y" * 80, stream=True)
+    assert streamed(stopped).startswith("x" * 16)
+    assert "table" not in streamed(stopped)
+
+
 def test_a_guardrail_is_tried_over_the_api(guarded):
     running = guarded(MASKS, CARDS)
     tried = running.post("/guardrails/apply_guardrail", {"guardrail_name": "mails", "text": f"to {MAIL}"})

@@ -113,8 +113,11 @@ def test_a_set_without_its_canary_lets_every_rule_search(monkeypatch, answer):
 
 
 def test_more_rules_than_one_set_holds_are_all_asked():
-    rules = [Rule(f"T{number}", rf"\bkey{number}\b") for number in range(3 * scanning.SHARD)]
-    assert [hit.type for hit in Scanner(rules).find("key0 key63 key64 key191 key192")] == ["T0", "T63", "T64", "T191"]
+    shard = scanning.SHARD
+    rules = [Rule(f"T{number}", rf"\bkey{number}\b") for number in range(3 * shard)]
+    places = [0, shard - 1, shard, 3 * shard - 1]
+    text = " ".join(f"key{place}" for place in (*places, 3 * shard))
+    assert [hit.type for hit in Scanner(rules).find(text)] == [f"T{place}" for place in places]
 
 
 @pytest.mark.parametrize(

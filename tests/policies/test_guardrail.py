@@ -52,6 +52,12 @@ def test_without_more_it_blocks_in_every_call():
     assert (watch.optional, watch.restore, watch.status, watch.timeout) == (False, False, 400, 2.0)
 
 
+def test_a_detector_says_what_takes_a_hits_place_and_how_much_of_a_stream_it_sees():
+    detect = [{"pii": "all", "action": "mask", "replace": "type"}, {"language": ["en"], "window": 400}]
+    (policy,) = loaded(detect=detect).policies
+    assert [(one.replace, one.window) for one in policy.watch().detects] == [("type", 0), ("", 400)]
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -68,6 +74,8 @@ def test_without_more_it_blocks_in_every_call():
         ({"status": 200}, "must be at least 400"),
         ({"failurePolicy": "Local"}, "`Local` is not known"),
         ({"detectors": []}, "unknown field"),
+        ({"detect": [{"pii": "all", "replace": "type"}]}, "is for what a detector masks here"),
+        ({"detect": [{"length": {"max": 5}, "window": 5}]}, "must be at least 64"),
     ],
 )
 def test_what_is_wrong_is_said(fields, said):
