@@ -18,7 +18,7 @@ from engine.config.specs import ConfigSpec
 from engine.documents import Kept, find, load_documents, load_policies, read_stable
 from engine.governing import PolicySet
 from engine.policy import Policy
-from engine.watching import hook_files
+from engine.watching import detector_files
 
 Kind = Callable[[str], type[Policy]]
 
@@ -70,15 +70,15 @@ def compile_sources(
         problems += [*unread, *written.problems]
         problems += _twins(written.policies, {policy.head.name for policy in found})
         found = (*written.policies, *found)  # `enable_tag_filtering` has a word for every call: files go before it
-    return Compiled(_with_hooks(loaded, found), PolicySet(found), tuple(problems))
+    return Compiled(_with_detectors(loaded, found), PolicySet(found), tuple(problems))
 
 
-def _with_hooks(loaded: Loaded, policies: Iterable[Policy]) -> Loaded:
-    """Add to the files of a configuration those of the classes that its policies ask."""
+def _with_detectors(loaded: Loaded, policies: Iterable[Policy]) -> Loaded:
+    """Add to the files of a configuration those that detectors of its policies are made of."""
     spec = loaded.spec
     if spec is None or not spec.files:
         return loaded
-    files = tuple(dict.fromkeys((*spec.files, *hook_files(policies, spec.files[0]))))
+    files = tuple(dict.fromkeys((*spec.files, *detector_files(policies, spec.files[0]))))
     return replace(loaded, spec=spec.model_copy(update={"files": files})) if files != spec.files else loaded
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.config.problems import Mark, Problem
@@ -66,21 +67,23 @@ def warm(policies: Iterable[Policy], registry: Registry, files: Sequence[str] = 
         for one in watch.detects if watch is not None else ():
             with suppress(ValueError, LookupError):
                 if one.detector != REMOTE:
-                    registry.detector(one.detector, one.said)
+                    registry.detector(one.detector, _with_file(one.said, policy))
                 elif isinstance(one.said, dict) and one.said.get("type") == CUSTOM:
                     _remote(one.said, policy, registry, files)
 
 
-def hook_files(policies: Iterable[Policy], beside: str) -> Iterator[str]:
-    """Name the files of the operator's classes that some policies ask; `beside` is the file they stand beside.
+def detector_files(policies: Iterable[Policy], beside: str) -> Iterator[str]:
+    """Name the files that detectors of some policies are made of: lists, and the operator's classes, which stand beside `beside`.
 
-    One that changes is to be loaded anew.
+    What is made of one that changes is to be made anew.
     """
     for policy in policies:
         watch = policy.watch()
         for one in watch.detects if watch is not None else ():
-            said = one.said if one.detector == REMOTE and isinstance(one.said, dict) else {}
-            if said.get("type") == CUSTOM:
+            said = one.said if isinstance(one.said, dict) else {}
+            if one.detector != REMOTE and isinstance(said.get("file"), str):
+                yield _path(said["file"], policy)
+            elif one.detector == REMOTE and said.get("type") == CUSTOM:
                 written = said.get("file") or f"{str(said.get('class')).rpartition('.')[0].replace('.', '/')}.py"
                 yield os.path.join(os.path.dirname(beside), str(written))  # noqa: PTH118, PTH120 - names here are text throughout
 
@@ -94,7 +97,7 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, said: tuple[list[Pr
             if one.detector == REMOTE:
                 remotes.append((one, _remote(one.said, policy, registry, files)))
             else:
-                local.append(_local(one, registry))
+                local.append(_local(one, policy, registry))
         except (ValueError, LookupError) as error:
             file, _, line = policy.head.place.rpartition(":")
             field = f"{policy.head.name}.{one.field}"
@@ -114,12 +117,27 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, said: tuple[list[Pr
     )
 
 
-def _local(one: Detect, registry: Registry) -> Watched:
-    detector = registry.detector(one.detector, one.said)
+def _local(one: Detect, policy: Policy, registry: Registry) -> Watched:
+    detector = registry.detector(one.detector, _with_file(one.said, policy))
     if one.window and not detector.whole:
         raise ValueError("sees streams as they come: leave `window` out")
     mask = _replacing(one.replace) if one.replace else one.mask_with or None
     return Watched(detector, Action(one.action), mask, one.window)
+
+
+def _with_file(said: Any, policy: Policy) -> Any:
+    """Add to what is written for a detector the text of the file that it names, which stands beside what names it."""
+    if not isinstance(said, dict) or not isinstance(said.get("file"), str):
+        return said
+    path = _path(said["file"], policy)
+    try:
+        return {**said, "text": Path(path).read_text(encoding="utf-8")}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"cannot read `{path}` as UTF-8 text: {error}") from error
+
+
+def _path(file: str, policy: Policy) -> str:
+    return os.path.join(os.path.dirname(policy.head.place.rpartition(":")[0]), file)  # noqa: PTH118, PTH120 - names here are text throughout
 
 
 def _replacing(source: str) -> Callable[[str, str], str]:

@@ -1,4 +1,6 @@
-"""Words and phrases of one's own: `{keywords: [Falcon, 机密]}`, or `{keywords: {file: words.txt}}`, one a line.
+"""Words and phrases of one's own: `{keywords: [Falcon, 机密]}`, or `{keywords: {file: words.txt}}`, one a line, beside the policy.
+
+A file may also be YAML: a list, or LiteLLM's `blocked_words: [{keyword: …}]`. A changed file is in force as a changed policy is.
 
 Case does not count. A word is found as a word, `ass` not in `class`; what begins or ends with a letter of a script that
 sets no spaces between words (Chinese, Japanese, Thai) is found wherever it stands. A space stands for up to four of any.
@@ -8,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+import yaml
 
 from engine.scanning import Rule, Scanner
 
@@ -31,7 +34,7 @@ class Keywords(Scanner):
 
     def __init__(self, said: Any) -> None:
         told = said if isinstance(said, Mapping) else {"words": said}
-        unknown = sorted(set(told) - {"words", "file", "name"})
+        unknown = sorted(set(told) - {"words", "file", "name", "text"})
         if unknown:
             raise ValueError(f"keywords: unknown field `{unknown[0]}`; known are `words`, `file` and `name`")
         words = list(dict.fromkeys(_words(told)))
@@ -44,22 +47,28 @@ def _words(told: Mapping[str, Any]) -> Iterator[str]:
     listed = told.get("words", [])
     if not isinstance(listed, Sequence) or isinstance(listed, str):
         raise ValueError("keywords: `words` is a list of texts")  # noqa: TRY004 a setting, not an argument
-    for word in [*listed, *_lines(told.get("file"))]:
+    for word in [*listed, *_filed(told.get("file"), told.get("text", ""))]:
         if not isinstance(word, str) or not word.strip() or len(word) > LONGEST:
             raise ValueError(f"keywords: `{word}` is none; write a text of 1 to {LONGEST} characters in quotes")
         yield word.strip().lower()
 
 
-def _lines(file: Any) -> Sequence[str]:
+def _filed(file: Any, text: str) -> Sequence[Any]:
+    """Read the words of a file, whose text the engine brings."""
     if file is None:
         return ()
     if not isinstance(file, str):
         raise ValueError("keywords: `file` is a path")  # noqa: TRY004 a setting, not an argument
+    if not file.endswith((".yaml", ".yml")):
+        return [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
     try:
-        lines = Path(file).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"keywords: cannot read `{file}` as UTF-8 text: {error}") from error
-    return [line for line in map(str.strip, lines) if line and not line.startswith("#")]
+        written = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"keywords: `{file}` is no YAML: {error}") from error
+    listed = written.get("blocked_words") if isinstance(written, dict) else written
+    if not isinstance(listed, list):
+        raise ValueError(f"keywords: `{file}` is neither a list nor has `blocked_words`")  # noqa: TRY004 - of what is written
+    return [one.get("keyword") if isinstance(one, dict) else one for one in listed]
 
 
 def _rules(words: Sequence[str], name: str) -> Iterator[Rule]:

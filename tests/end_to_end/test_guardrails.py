@@ -43,7 +43,7 @@ def upstream():
 @pytest.fixture
 def guarded(gateway, tmp_path):
     def start(*policies: object, config: str = CONFIG) -> Gateway:
-        (tmp_path / "policies").mkdir()
+        (tmp_path / "policies").mkdir(exist_ok=True)
         if policies:
             (tmp_path / "policies" / "p.yaml").write_text(yaml.safe_dump_all(policies))
         running = gateway(config, "--policies", str(tmp_path / "policies"))
@@ -228,6 +228,19 @@ def test_expressions_find_and_replace(guarded):
     stopped = running.chat("x" * 80 + " drop the table " + "y" * 80, stream=True)
     assert streamed(stopped).startswith("x" * 16)
     assert "table" not in streamed(stopped)
+
+
+def test_a_list_of_words_is_in_force_as_soon_as_it_is_saved(guarded, tmp_path):
+    (tmp_path / "policies").mkdir()
+    words = tmp_path / "policies" / "birds.txt"
+    words.write_text("falcon\n")
+    running = guarded(guardrail("birds", "input", detect=[{"keywords": {"file": "birds.txt"}}]))
+    assert (running.chat("a falcon").status, running.chat("a heron").status) == (400, 200)
+    words.write_text("heron\n")
+    deadline = time.monotonic() + 20
+    while running.chat("a heron").status != 400 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert (running.chat("a falcon").status, running.chat("a heron").status) == (200, 400)
 
 
 def test_a_guardrail_is_tried_over_the_api(guarded):

@@ -24,10 +24,16 @@ def test_of_words_that_begin_alike_the_longest_counts():
     assert [hit.end for hit in Keywords(["blue", "blue whale"]).find("blue whale")] == [10]
 
 
-def test_words_come_from_a_file(tmp_path):
-    file = tmp_path / "words.txt"
-    file.write_text("# animals\nFalcon\n\n 猎鹰 \n", encoding="utf-8")
-    keywords = Keywords({"file": str(file), "name": "ANIMAL"})
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("words.txt", "# animals\nFalcon\n\n 猎鹰 \n"),
+        ("words.yaml", "# animals\n- Falcon\n- 猎鹰\n"),
+        ("words.yml", "blocked_words:\n- {keyword: Falcon, action: BLOCK}\n- keyword: 猎鹰\n  description: a bird\n"),
+    ],
+)
+def test_words_come_from_a_file(file, text):
+    keywords = Keywords({"file": file, "text": text, "name": "ANIMAL"})
     assert [hit.type for hit in keywords.find("falcon 猎鹰 animals")] == ["ANIMAL", "ANIMAL"]
 
 
@@ -40,7 +46,7 @@ def test_many_words_are_found():
     ("said", "error"),
     [
         ([], "write a list"), ("word", "is a list of texts"), ([""], "is none"), ([7], "is none"), (["x" * 201], "is none"), ({"file": 3}, "`file` is a path"),
-        ({"file": "/nowhere/words.txt"}, "cannot read"), ({"word": ["x"]}, "unknown field `word`"),
+        ({"file": "w.yaml", "text": "{"}, "is no YAML"), ({"file": "w.yaml", "text": "a: b"}, "is neither a list"), ({"file": "w.txt", "text": "#"}, "write a list"), ({"word": ["x"]}, "unknown field `word`"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(said, error):
