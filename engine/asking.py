@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 import orjson
@@ -33,6 +33,7 @@ Complete = Callable[[bytes], Awaitable[bytes]]
 """Takes the body of a chat completion and returns that of its answer; raises GatewayError."""
 
 
+@runtime_checkable
 class Judging(Protocol):
     """A detector that asks a model: whose calls they are is known only with the call that is judged."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from engine.contracts import Dialect, Hold, Source, TextGuard
     from engine.counting import Counted
     from engine.decision import Decision
+    from engine.errand import Errands
     from engine.errors import GatewayError
     from engine.form import Form
     from engine.policy import Policy
@@ -274,6 +275,7 @@ class Call:
         "counters",
         "decision",
         "deployment",
+        "errands",
         "error",
         "first_byte",
         "form",
@@ -337,6 +339,8 @@ class Call:
         self.deployment: Deployment | None = None
         self.account = Account()
         self.guards: tuple[TextGuard, ...] = ()
+        self.errands: Errands | None = None
+        """What makes the calls that this one needs made."""
         self.watched: Watched | None = None
         """The guardrails that are at work; None where there are none."""
         self.attempt = 0

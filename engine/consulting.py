@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
 
+from engine.asking import Judging
 from engine.decision import Outcome
 from engine.detecting import DetectorError, Finding, Hit, Question, RemoteDetector, Whole, sides
 from engine.slots import ANSWERED, INPUT, OUTPUT, Slot
 from engine.watched import Watched, block, refuse
 
 if TYPE_CHECKING:
+    from engine.call import Call
     from engine.policy import Detect
     from engine.watching import Guard
 
@@ -89,7 +92,7 @@ async def _ask(
         None if bodies is None else lambda: Whole(*bodies(), places), _metadata(watched, one),
     )  # fmt: skip
     try:
-        findings = await asyncio.wait_for(remote.ask(question), one.watch.timeout)
+        findings = await asyncio.wait_for(_through(remote, watched.call).ask(question), one.watch.timeout)
     except TimeoutError:
         _unasked(watched, one, f"`{detect.name}` did not answer within {one.watch.timeout:g} seconds")
         return
@@ -98,6 +101,13 @@ async def _ask(
         return
     for (slot, _), finding in zip(slots, findings, strict=True):
         _found(watched, one, detect.action, slot, finding)
+
+
+def _through(remote: RemoteDetector, call: Call | None) -> RemoteDetector:
+    """Give a detector that asks a model a way to: calls of this gateway, on behalf of who makes this one."""
+    if call is None or call.errands is None or not isinstance(remote, Judging):
+        return remote
+    return remote.through(partial(call.errands.complete, call))
 
 
 def _metadata(watched: Watched, one: Guard) -> Mapping[str, Any]:

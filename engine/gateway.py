@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.call import Call
 from engine.check import check, check_passed, judged
 from engine.contracts import Arrival, Reply
+from engine.errand import Errands
 from engine.forward import Forwarder
 from engine.guard import guard, guard_passed, refuse_unguarded
 from engine.identity import Identity
@@ -19,16 +20,24 @@ class Gateway:
     """Carries calls, over the parts it is given."""
 
     def __init__(
-        self, identity: Identity, receiver: Receiver, forwarder: Forwarder, recorder: Recorder, passer: Passer
+        self,
+        identity: Identity,
+        receiver: Receiver,
+        forwarder: Forwarder,
+        recorder: Recorder,
+        passer: Passer,
+        errands: Errands,
     ) -> None:
         self.identity = identity
         self.receiver = receiver
         self.forwarder = forwarder
         self.recorder = recorder
         self.passer = passer
+        self.errands = errands
 
     async def handle(self, call: Call, reply: Reply) -> None:
         """Carry one call from arrival to its last byte; raises GatewayError while nothing has been sent."""
+        call.errands = self.errands
         with self.recorder.recorded(call):  # settle + record, plain functions, however it ends
             await self.identity.identify(call)  # key hash -> Caller
             await self.receiver.receive(call)  # body -> members; never before the caller is known
@@ -50,6 +59,7 @@ class Gateway:
 
     async def pass_through(self, call: Call, passing: Passing, arrival: Arrival) -> None:
         """Carry one request that goes on as it comes; raises GatewayError while nothing has been sent."""
+        call.errands = self.errands
         with self.recorder.recorded(call):
             cross(call, passing)  # path and method are what the passage takes
             if passing.auth:

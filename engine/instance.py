@@ -27,6 +27,7 @@ from engine.cork import Cork
 from engine.data_dir import DataDir
 from engine.directory import Directory
 from engine.durable import Durable
+from engine.errand import Errands
 from engine.extensions import Extensions
 from engine.forward import Forwarder
 from engine.gateway import Gateway
@@ -103,9 +104,10 @@ class Instance:
         self.receiver = Receiver()
         sink = self.registry.sink("jsonl", {"path": data.path / "records.jsonl"})
         self.recorder = Recorder(self.ledger, self.metrics, self.receiver, clock.monotonic, (sink,))
+        forwarder = Forwarder(self.ledger, chance, clock)
         self.gateway = Gateway(
-            self.identity, self.receiver, Forwarder(self.ledger, chance, clock), self.recorder,
-            Passer(self.http, self.ledger, self.prices, chance, clock),
+            self.identity, self.receiver, forwarder, self.recorder, Passer(self.http, self.ledger, self.prices, chance, clock),
+            Errands(forwarder, self.recorder, self.registry.dialect("openai"), clock),
         )  # fmt: skip
         self.inference = Inference(self.gateway, self.registry, lambda: self.snapshot, clock)
         self.reloader: Reloading = (

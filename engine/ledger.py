@@ -251,13 +251,19 @@ class Ledger:
     def close(self, call: Call) -> None:
         """Settle what a call still holds at its end, and write its row if it was ever sent."""
         if call.account.open:
-            usage = call.usage
-            if usage is None and call.error is None and call.account.wanted is not None:
-                usage = call.usage = _left_behind(call, call.account.wanted)
-            self.settle(call, usage)
+            if call.error is None:
+                self.abandon(call)
+            else:
+                self.settle(call, call.usage)
         elif call.account.counted and not call.account.written:
             self._books.settled(call, None, [], self._duration(call), final=True)
             call.account.written = True
+
+    def abandon(self, call: Call) -> None:
+        """Settle a call of whose answer nobody waits for more: as what it has reported, else as what it may have used by now."""
+        if call.usage is None and call.account.wanted is not None:
+            call.usage = _left_behind(call, call.account.wanted)
+        self.settle(call, call.usage)
 
     def release(self, call: Call, *, recorded: bool = True) -> None:
         """Give back what an attempt held that put no byte on the wire; of one that is not `recorded` nothing is written."""

@@ -16,7 +16,7 @@ from engine.answered import blocked, guard_answer, guard_stream, tell
 from engine.call import Call, Usage
 from engine.contracts import Arrival, TextGuard, Upstream
 from engine.detecting import Blocked
-from engine.errors import UpstreamError
+from engine.errors import PolicyError, UpstreamError
 from engine.expr.program import ERRORS
 from engine.frames import Chunks
 from engine.guard import refuse_unguarded
@@ -53,7 +53,11 @@ class PassedAnswer:
         call.status = upstream.status
         kind, length = _told(upstream)
         if call.watched is not None:
-            await call.watched.passed()
+            try:
+                await call.watched.passed()
+            except PolicyError:
+                await self._unsent(kind)
+                raise
         if call.method == "HEAD" or upstream.status in BODILESS:
             said = b"content-length: %d\r\n" % length if length is not None and call.method == "HEAD" else b""
             self._count(None, None)
@@ -67,6 +71,15 @@ class PassedAnswer:
         else:
             refuse_unguarded(call, "an answer that is no JSON")
             await self._stream(reply, None, length)
+
+    async def _unsent(self, kind: str) -> None:
+        """Account for an answer that is refused beside its call."""
+        answer = await self._upstream.read(HELD) if kind == "application/json" or kind.endswith("+json") else None
+        if answer is None:
+            self._passer.ledger.abandon(self._call)
+            return
+        self._count(self._call.route.dialect.usage(answer), answer)
+        self._passer.ledger.settle(self._call, self._call.usage)
 
     async def _events(self, reply: Arrival) -> None:
         """Send a stream of events on: its bytes as they come, or what guardrails leave of its texts."""

@@ -16,7 +16,7 @@ from engine.call import Call, Usage
 from engine.compose import injects
 from engine.contracts import Dialect, Reply, TextGuard, Upstream
 from engine.detecting import Blocked
-from engine.errors import GatewayError, UpstreamError
+from engine.errors import GatewayError, PolicyError, UpstreamError
 from engine.frames import Frames, Relay
 from engine.guard import refuse_unguarded
 from engine.headers import answer_head
@@ -54,7 +54,11 @@ class Answer:
         """Send the answer on; sets the call's status, usage and cost. Raises UpstreamError before the first byte only."""
         self.call.status = self._upstream.status
         if self.call.watched is not None:
-            await self.call.watched.passed()
+            try:
+                await self.call.watched.passed()
+            except PolicyError:
+                await self._unsent()
+                raise
         if self.call.stream and _is_stream(self._upstream):
             asks = self.call.watched is not None and self.call.watched.asks
             await (self._held_stream(reply, guards) if asks else self._stream(reply, self._relay(guards)))
@@ -63,6 +67,16 @@ class Answer:
             await self._stream(reply, self._relay(guards) if _is_stream(self._upstream) else Binary())
         else:
             await self._whole(reply)
+
+    async def _unsent(self) -> None:
+        """Account for an answer that is refused beside its call: a whole one by what it reports, a stream as if its client had left."""
+        call = self.call
+        answer = await self._upstream.read(HELD) if not _is_stream(self._upstream) else None
+        if answer is None:
+            self._ledger.abandon(call)
+            return
+        self._count(call.route.dialect.usage(answer) or guessed(call, answer))
+        self._ledger.settle(call, call.usage)
 
     async def _whole(self, reply: Reply) -> None:
         call, upstream = self.call, self._upstream

@@ -160,8 +160,6 @@ def _remote(said: Any, policy: Policy, registry: Registry, files: Sequence[str])
     kind = said.get("type") if isinstance(said, dict) else None
     if not isinstance(kind, str):
         raise ValueError("needs a `type`, such as `presidio`")  # noqa: TRY004 - of what is written, not of the program
-    if kind == "judge":
-        raise ValueError("`judge` cannot be asked from a gateway yet: use a service, or a prompt of your own")
     settings = {name: _resolved(value, registry.environ) for name, value in said.items() if name != "type"}
     if kind == CUSTOM:
         # A class stands beside the configuration; where there is none, beside the policy.

@@ -20,6 +20,7 @@ from engine.claims import NANO, UNLIMITED
 from engine.contracts import Claim, Counters, Hold, HoldId, Tunnel, Unit
 from engine.decision import Decision
 from engine.directory import Directory
+from engine.errand import Errands
 from engine.errors import GatewayError
 from engine.forward import Forwarder
 from engine.gateway import Gateway
@@ -205,7 +206,9 @@ def tried(stage: Stage, asked: Asked) -> Trial:
     fresh.policies.limits.view = ledger.counters.view
     witness = Witness(ledger, receiver)
     passer = Passer(StagedHttp(stage.scene), ledger, stage.prices, _First(), clock)
-    gateway = Gateway(identity, receiver, Forwarder(ledger, _First(), clock), witness, passer)
+    forwarder = Forwarder(ledger, _First(), clock)
+    errands = Errands(forwarder, witness, stage.registry.dialect("openai"), clock)
+    gateway = Gateway(identity, receiver, forwarder, witness, passer, errands)
     inference = Inference(gateway, stage.registry, lambda: fresh, clock, iter((asked.call_id,)))
     client = Client(asked)
     found = inference.match(asked.method, asked.target)

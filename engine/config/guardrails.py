@@ -23,7 +23,7 @@ PHASES: Mapping[str, tuple[str, ...]] = {
 SERVICES = {
     "presidio": "presidio", "openai_moderation": "openai_moderation", "lakera": "lakera", "lakera_v2": "lakera",
     "azure/prompt_shield": "azure_prompt_shield", "azure/text_moderations": "azure_content_safety", "bedrock": "bedrock",
-    "model_armor": "model_armor", "generic_guardrail_api": "generic",
+    "model_armor": "model_armor", "generic_guardrail_api": "generic", "llm_as_a_judge": "judge",
 }  # fmt: skip
 """LiteLLM's names of what asks a service, and ours."""
 CLASS = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
