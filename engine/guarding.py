@@ -60,7 +60,7 @@ class Redacted(NamedTuple):
 class Redaction:
     """What a guardrail does to texts; shared by calls."""
 
-    __slots__ = ("_panel", "holds", "names", "watches")
+    __slots__ = ("_panel", "holds", "longest", "names", "watches")
 
     def __init__(self, watches: Iterable[Watch | tuple[Detector, Action, str | None]]) -> None:
         self.watches = tuple(Watch(*one) for one in watches)
@@ -73,6 +73,8 @@ class Redaction:
         self._panel = Panel(seen)
         self.holds = next((self.names[place] for place in self._panel.wholes), "")
         """The detector for which streams are held back whole; empty for none."""
+        self.longest = max((one.longest for one in seen), default=0)
+        """The most characters of a stream that are held back else."""
 
     def whole(self, text: str, vault: Vault | None = None, *, arguments: bool = False) -> Redacted:
         """Search a text that is all there; `arguments` says that it is what a tool is called with.

@@ -32,6 +32,7 @@ def facts(trial: Trial) -> dict[str, Any]:
         "warnings": list(decision.warnings) if decision is not None else [],
         "changes": _changes(trial),
         "held": _held(call),
+        "guardrails": _guardrails(call),
         "revision": trial.headers.get("x-interlock-revision", ""),
         "microseconds": round(decision.seconds * 1e6, 1) if decision is not None else 0.0,
     }
@@ -53,6 +54,7 @@ def lines(trial: Trial, accounts: Sequence[Account]) -> Iterator[str]:
         "warnings",
         "changes",
         "held",
+        "guardrails",
         "revision",
     ):
         value = found[name]
@@ -80,6 +82,23 @@ def _held(call: Call | None) -> list[str]:
         name = f"{counter.name} [{counter.subject.detail}]" if counter.subject.detail else counter.name
         limit = counter.limit if counter.limit != UNLIMITED else counter.soft or 0
         said.append(f"{shown(amount, counter.unit)} of {shown(limit, counter.unit)} {counter.unit} of {name}")
+    return said
+
+
+def _guardrails(call: Call | None) -> list[str]:
+    """Say of every guardrail at work what it found, and how much of a stream waits for it."""
+    watched, decision = (call.watched, call.decision) if call is not None else (None, None)
+    said = []
+    for one in watched.guards if watched is not None else ():
+        outcomes = decision.outcomes if decision is not None else ()
+        found = [outcome.detail or outcome.said for outcome in outcomes if outcome.name == one.name]
+        parts = [f"found {', '.join(found)}" if found else "found nothing"]
+        if one.answered:
+            redaction = one.redaction
+            whole = any(remote for _, remote in one.remotes) or redaction.holds
+            waits = "all of a stream waits" if whole else f"of a stream {redaction.longest} characters at most wait"
+            parts.append(waits + (f" for `{redaction.holds}`" if redaction.holds else ""))
+        said.append(f"{one.name}: {'; '.join(parts)}")
     return said
 
 

@@ -215,3 +215,32 @@ def test_explain_says_what_is_held_of_which_limit(call):
     assert "\nheld: 0.13 of 10.0 usd of month [app]\n" in out
     told = json.loads(call("explain", "--key", "app", "-d", body, "--json")[1])
     assert told["held"] == ["0.13 of 10.0 usd of month [app]"]
+
+
+def test_guardrails_are_tested_and_explained_with_what_waits_of_a_stream(call):
+    policies = """kind: Guardrail
+name: mails
+phases: [input, output]
+action: mask
+detect: [{pattern: 'M-[0-9]{4}', name: number}]
+---
+{kind: Guardrail, name: long, phases: [output], detect: [{length: {max: 90}}]}
+---
+{kind: Guardrail, name: short, phases: [output], detect: [{length: {max: 90}, window: 64}]}
+"""
+    cases = """tests:
+- name: masked
+  caller: app
+  request: {body: {model: a, messages: [{role: user, content: "see M-1234"}]}}
+  expect: {decision: allow, rule: mails, body: {messages: [{role: user, content: "see <number>"}]}}
+"""
+    (call.folder / "policies" / "g.yaml").write_text(policies)
+    (call.folder / "policies" / "g_test.yaml").write_text(cases)
+    code, out, _ = call("test")
+    assert "ok    masked" in out, out
+    body = '{"model": "a", "messages": [{"role": "user", "content": "see M-1234"}]}'
+    code, out, _ = call("explain", "-d", body, "--key", "app")
+    assert code == 0
+    assert "mails: found number; of a stream 6 characters at most wait" in out
+    assert "long: found nothing; all of a stream waits for `length`" in out
+    assert "short: found nothing; of a stream 64 characters at most wait" in out
