@@ -26,8 +26,6 @@ MEMORY = 64 << 20
 """Bytes that one pattern's automaton may have; RE2's own 8 MiB are too few for a set."""
 EXACT = 32
 """Characters up to which a repeat keeps its bounds when patterns are loosened."""
-LEAST = 16
-"""How often a repeat that is loosened is asked for at least, where it was more often."""
 _UNANCHORED = re2._re2.RE2.Anchor.UNANCHORED  # noqa: SLF001 - as below
 _WORDS = (
     ("invalid escape sequence: \\", r"\\[1-9]", "RE2 has no back-references: write out what may repeat"),
@@ -88,24 +86,29 @@ def closed(pattern: str) -> Closure:
     return Closure(_begun(tree)[1], _longest(tree))
 
 
-def loosened(pattern: str) -> str:
-    """Return a pattern that matches whatever `pattern` does and more, with a small automaton: long repeats have no bound."""
-    return _written(_loose(parse(pattern)))
+def loosened(pattern: str, exact: int = EXACT) -> str:
+    """Return a pattern that matches whatever `pattern` does and more, with a small automaton: longer repeats have no bound.
+
+    A repeat of up to `exact` characters stays as it is; of a longer one as many are asked for at least, half of them at most.
+    """
+    return _written(_loose(parse(pattern), exact))
 
 
-def _loose(node: Node) -> Node:
+def _loose(node: Node, exact: int) -> Node:
     match node:
         case Atom() | Edge():
             return node
         case Sequence(parts):
-            return Sequence(tuple(map(_loose, parts)))
+            return Sequence(tuple(_loose(part, exact) for part in parts))
         case Choice(ways):
-            return Choice(tuple(map(_loose, ways)))
+            return Choice(tuple(_loose(way, exact) for way in ways))
         case Repeat(inner, least, most):
             longest = _longest(node)
-            if longest is not None and longest <= EXACT:
+            if longest is not None and longest <= exact:
                 return node
-            return Repeat(_loose(inner), min(least, LEAST), most if most is not None and most <= 1 else None)
+            return Repeat(
+                _loose(inner, exact), min(least, max(1, exact // 2)), most if most is not None and most <= 1 else None
+            )
 
 
 def _advice(reason: str, pattern: str) -> str:

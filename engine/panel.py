@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from engine.closure import EXACT
 from engine.detecting import Detector, Hit
 from engine.scanning import AROUND, Scanner, Search, Sieve, Tail, behind, character, ended, hits, offset
 
@@ -17,6 +16,8 @@ Late = dict[int, int]
 """By the number of a rule or detector that lags behind: from which character on it has yet to say what is there."""
 
 
+NEAR = 32
+"""Bytes of a text's end that a glance may take for what could become a hit; where it is more, a search tells exactly."""
 SHORT, PIECES = 24, 4_096
 """Of how many pieces of a text it is remembered what was found, and how long they may be."""
 CLEARED = 16_384
@@ -43,12 +44,12 @@ class Panel:
         "_ends",
         "_ends_of",
         "_known",
-        "_near",
         "_others",
         "_owners",
         "_searches",
         "_sieve",
         "_tail",
+        "near",
         "wholes",
     )
 
@@ -59,10 +60,10 @@ class Panel:
         self._owners = [place for place, one in scanners.items() for _ in one.searches]
         self._sieve = Sieve([one.sieve for one in self._searches])
         self._ends_of = [number for number, one in enumerate(self._searches) if one.beginnings is not None]
-        beginnings = [one.beginnings for one in self._searches if one.beginnings is not None]
-        self._ends, self._tail = Sieve([*map(ended, beginnings)]), Tail(beginnings)
-        self._near = min([EXACT, *(one.longest for one in self._searches if not one.bounded)])
-        """Bytes up to which a glance holds back no more than a search would: loosened patterns are exact so far."""
+        self._ends = Sieve([ended(one.beginnings) for one in self._searches if one.beginnings is not None])
+        self._tail = Tail([one.roughly for one in self._searches if one.roughly is not None])
+        self.near = min(NEAR, max((one.longest for one in self._searches), default=0))
+        """Bytes that a glance may hold back: no more than a hit may have."""
         self._cleared: set[int] = set()
         self._known: dict[tuple[str, int], int] = {}
         others = [(place, one) for place, one in enumerate(detectors) if place not in {*scanners, *self.wholes}]
@@ -105,7 +106,7 @@ class Panel:
         if self._others or self._sieve.passed(data):
             return -1
         begins = self._tail.begins(data, offset(text, data, start))
-        return len(text) - character(text, data, begins) if len(data) - begins <= self._near else -1
+        return len(text) - character(text, data, begins) if len(data) - begins <= self.near else -1
 
     def clear(self, text: str) -> bool:
         """Tell whether there is nothing in a text that is all there.
@@ -119,7 +120,7 @@ class Panel:
         if hashed in self._cleared:
             return True
         data = text.encode("utf-8", "replace")
-        if any(self._searches[number].chain(data, 0) for number in self._sieve.passed(data)):
+        if any(self._searches[number].found(data) for number in self._sieve.passed(data)):
             return False
         if len(self._cleared) >= CLEARED:
             self._cleared.clear()
@@ -165,7 +166,7 @@ class View:
     def glance(self, piece: str) -> int:
         """Take the next piece if nothing is found in the text, and return up to where it is settled then; else -1."""
         even = self._even
-        if even < 0 or self._panel.wholes:
+        if even < 0 or len(self._text) - even > self._panel.near or self._panel.wholes:
             return -1
         text = self._text + piece
         at = even - 1 if even else 0

@@ -60,20 +60,21 @@ class Found(NamedTuple):
 class Search:
     """A rule ready to be searched for. `cap` is the most bytes of a match, where its pattern does not bound it."""
 
-    __slots__ = ("_beginnings", "_cap", "_reach", "_regexp", "beginnings", "bounded", "longest", "rule", "sieve")
+    __slots__ = ("_beginnings", "_cap", "_reach", "_regexp", "beginnings", "longest", "roughly", "rule", "sieve")
 
     def __init__(self, rule: Rule) -> None:
         closure = closed(rule.pattern)
         self.rule = rule
         loose = loosened(rule.pattern)
         self.sieve = rule.sieve or loose
-        self.bounded = closure.longest is not None
         self.longest = rule.longest if closure.longest is None else closure.longest
         self.beginnings = None if closure.pattern is None else rf"(?:{closed(loose).pattern})"
-        """What could still become a match, and more; to be looked for at the end of a text."""
+        """What could still become a match, and a little more; to be looked for at the end of a text."""
+        self.roughly = None if closure.pattern is None else f"(?:{closed(loosened(rule.pattern, 1)).pattern})"
+        """The same and much more: of an automaton for all rules, that goes through a text backwards, each count would multiply the states."""
         self._regexp = compiled(rule.pattern)
         self._beginnings = None if closure.pattern is None else compiled(rf"(?:{closure.pattern})\z")
-        self._cap = 0 if self.bounded else rule.longest
+        self._cap = 0 if closure.longest is not None else rule.longest
         self._reach = self._cap or 4 * self.longest
 
     def chain(self, data: bytes, at: int) -> Sequence[Found]:
@@ -83,6 +84,10 @@ class Search:
             kept.append(found)
             found = self._next(data, found.next)
         return kept
+
+    def found(self, data: bytes) -> bool:
+        """Tell whether there is any hit."""
+        return self._next(data, 0) is not None
 
     def settled(self, data: bytes, at: int, chain: Sequence[Found]) -> int:
         """Return the byte up to which all is settled, given the hits from `at` on."""
