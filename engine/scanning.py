@@ -26,7 +26,7 @@ CANARY = r"\A(?s:.)"
 """Matches every text, in every set. RE2 answers `nothing` where a set's automaton runs out of memory: then this is missing too."""
 
 Check = Callable[[str, str], float]
-"""Takes what matched and what stands before it; returns how sure that is, from 0 (no hit) to 1."""
+"""Takes what is hit and what stands before it, from `AROUND` bytes before the match on; returns how sure that is, from 0 (no hit) to 1."""
 
 
 class Rule(NamedTuple):
@@ -110,7 +110,7 @@ class Search:
             start, first, last = span
             score = rule.score
             if rule.check is not None:
-                before = data[max(0, start - AROUND) : start].decode("utf-8", "ignore")
+                before = data[max(0, start - AROUND) : first].decode("utf-8", "ignore")
                 score = rule.check(data[first:last].decode("utf-8", "ignore"), before)
             if score > 0:
                 return Found(start, first, last, score)
