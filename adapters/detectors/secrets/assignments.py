@@ -56,14 +56,14 @@ def _commands() -> Iterator[Rule]:
     option = r"(?:[a-z-]{0,20}(?:password|passwd|passphrase|pass|pwd|secret|token|api-?key|secret-?key|access-?key|auth-?key))"
     yield Rule(
         "PASSWORD",
-        rf"(?i)(?:^|[\s\"'`(=])--?{option}(?:\s{{1,2}}|=){_QUOTE}?([^\s\"'`<>$;|&-][^\s\"'`<>;|&]{{5,199}})",
+        rf"(?i)(?:^|[\s\"'`(=])--?{option}(?:\s{{1,2}}|=){_QUOTE}?([^\s\"'`<>$;|&-][^\s\"'`<>;|]{{5,199}})",
         _option,
         group=1,
         sieve=rf"(?i)(?:^|[\s\"'`(=])--?{option}",
     )
     yield Rule(
         "PASSWORD",
-        r"(?i)\b(?:mysql|mysqldump|mysqladmin|mariadb|sshpass|redis-cli|mongo|mongosh|docker login|htpasswd|smbclient|ldapsearch)\b[^\n]{0,120}?\s-(?:p|a|w|pw)\s?[\"']?([^\s\"'`<>$;|&-][^\s\"'`<>;|&]{4,99})",
+        r"(?i)\b(?:mysql|mysqldump|mysqladmin|mariadb|sshpass|redis-cli|mongo|mongosh|docker login|htpasswd|smbclient|ldapsearch)\b[^\n]{0,120}?\s-(?:p|a|w|pw)\s?[\"']?([^\s\"'`<>$;|&-][^\s\"'`<>;|]{4,99})",
         _option,
         group=1,
         sieve="(?i)mysql|mariadb|sshpass|redis-cli|mongo|docker login|htpasswd|smbclient|ldapsearch",
@@ -124,7 +124,9 @@ def _harmless(before: str, found: str) -> bool:
 
 def _called(before: str, value: str) -> bool:
     """Tell whether a value stands in a call, and is not drawn enough for that."""
-    return re.search(r"[,(]\s*\\*[\"'`]$", before) is not None and (shapes.kinds(value) < 3 or shapes.worded(value))
+    return re.search(r"[,(]\s*\\*[\"'`]$", before) is not None and (
+        shapes.kinds(value) < 3 or (shapes.worded(value) and not shapes.chosen(value))
+    )
 
 
 def _key(found: str, before: str) -> float:

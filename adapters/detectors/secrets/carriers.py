@@ -156,9 +156,12 @@ def _told(head: str) -> object:
 
 
 def _signed(found: str, _: str) -> float:
-    """Tell whether the head of a JSON Web Token is one."""
-    told = _told(found.partition(".")[0])
-    return 1.0 if isinstance(told, dict) and told.keys() & {"alg", "typ", "kid", "enc", "zip"} else 0.0
+    """Tell whether a JSON Web Token has a head, and claims unless they are encrypted."""
+    head, _, rest = found.partition(".")
+    told = _told(head)
+    claims = rest.partition(".")[0]
+    whole = found.count(".") > 2 or len(found) > TOKEN - 2 or isinstance(_told(claims), dict)
+    return 1.0 if whole and isinstance(told, dict) and told.keys() & {"alg", "typ", "kid", "enc", "zip"} else 0.0
 
 
 def _decoded(found: str) -> str:
@@ -219,7 +222,9 @@ def _query(found: str, before: str) -> float:
     return 0.9 if drawn and not shapes.reference(found) and not shapes.technical(found) else 0.0
 
 
-def _bearer(found: str, _: str) -> float:
+def _bearer(found: str, before: str) -> float:
+    if before.lower().rstrip().endswith("basic") and _pair(found, before) > 0:
+        return 1.0
     if shapes.reference(found) or shapes.technical(found) or shapes.UUID.fullmatch(found):
         return 0.0
     return 0.9 if shapes.mixed(found) and not shapes.worded(found) and shapes.random_enough(found, 2.75) else 0.0

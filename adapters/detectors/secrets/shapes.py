@@ -72,9 +72,9 @@ def kinds(text: str) -> int:
 
 def chosen(text: str) -> bool:
     """Tell whether a text is what people take for a password: a word with digits or signs behind it, and no name of code."""
-    if _NAMED.search(text) or not text[-1].isdigit() or len(text) < 8:
+    if _NAMED.search(text) or len(text) < 8 or not mixed(text):
         return False
-    return mixed(text) and text.isalnum()
+    return (text.isalnum() and text[-1].isdigit()) or any(one in "!@#$%^*?" for one in text[1:])
 
 
 def worded(text: str) -> bool:
