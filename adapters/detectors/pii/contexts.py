@@ -38,8 +38,8 @@ WORDS = {
     "thai": "thai citizen national id บัตร",
     "npi": "npi provider physician doctor",
 }
-CROWD = re.compile(r"[0-9A-Fa-f]{3,8}[ \t\n,.-]$")
-"""Groups of digits before groups of digits: a table of numbers, and none of them is one of several groups."""
+_CROWD = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{3,8}[ \t\n,.-]{1,2}){2,}$")
+_LETTERED = re.compile(r"\d[A-Fa-f]|[A-Fa-f]\d")
 
 
 def plain(found: str) -> str:
@@ -97,7 +97,13 @@ def dashed(words: str, inner: Callable[[str], bool] | None = None) -> Check:
 
 def lone(inner: Callable[[str], bool]) -> Check:
     """Return a check for a number in groups that stands in no table of such groups."""
-    return lambda found, before: SURE if inner(plain(found)) and CROWD.search(before) is None else 0.0
+    return lambda found, before: SURE if inner(plain(found)) and not crowded(before) else 0.0
+
+
+def crowded(before: str) -> bool:
+    """Tell whether what follows stands behind groups of hexadecimal digits, and is itself a piece of such a table."""
+    run = _CROWD.search(before)
+    return run is not None and len(_LETTERED.findall(run[0])) > 1
 
 
 def bordered(before: str) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 from adapters.detectors.pii import checksums as check
 from adapters.detectors.pii.contexts import (
-    CROWD,
     FAIR,
     SEP,
     SEPS,
@@ -17,6 +16,7 @@ from adapters.detectors.pii.contexts import (
     WORDS,
     after,
     bordered,
+    crowded,
     plain,
     sure,
     told,
@@ -45,7 +45,7 @@ def _card(found: str, before: str) -> float:
     if (
         not bordered(before)
         or before.endswith(".")
-        or CROWD.search(before)
+        or crowded(before)
         or _CARDS.fullmatch(number) is None
         or not check.luhn(number)
         or len(set(number)) == 1
@@ -135,7 +135,7 @@ def _generic() -> Iterator[Rule]:
     )
     yield Rule(
         "CREDIT_CARD",
-        rf"\b(?:\d{{12,19}}|\d{{3,8}}(?:{SEPS}\d{{3,8}}){{1,5}}(?:{SEPS}\d{{1,3}})?)\b",
+        rf"\b(?:\d{{12,19}}|\d{{4}}(?:{SEPS}\d{{4}}){{2}}{SEPS}\d{{1,5}}(?:{SEPS}\d{{1,3}})?|\d{{4}}{SEPS}(?:\d{{6}}{SEPS}\d{{4,5}}|\d{{8}}{SEPS}\d{{4}}|\d{{5}}{SEPS}\d{{6}}|\d{{12}})|\d{{8}}{SEPS}\d{{8}}|\d{{6}}{SEPS}\d{{6,13}}(?:{SEPS}\d{{1,4}})?|\d{{5}}(?:{SEPS}\d{{5}}){{2}})\b",
         _card,
     )
     yield Rule("IBAN_CODE", _ibans(), sure(check.iban), group=1, score=SURE)
