@@ -10,10 +10,10 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
-from adapters.detectors.secrets.assignments import assignments
-from adapters.detectors.secrets.carriers import carriers
+from adapters.detectors.secrets.assignments import assigned
+from adapters.detectors.secrets.carriers import carried
 from adapters.detectors.secrets.formats import families
-from adapters.detectors.secrets.services import services
+from adapters.detectors.secrets.services import named
 from engine.scanning import Scanner
 
 
@@ -24,7 +24,7 @@ class Secrets(Scanner):
     mask = "[REDACTED]"
 
     def __init__(self, said: Any) -> None:
-        every = (*families(), *carriers(), *services(), *assignments())
+        every = (*families(), *carried(), *named(), *assigned())
         chosen = _families(said, list(dict.fromkeys(rule.type for rule in every)))
         super().__init__([rule for rule in every if rule.type in chosen])
 

@@ -35,19 +35,20 @@ _HARMLESS_NAME = re.compile(
     r"(?:[_.-]?(?:id|ids|name|names|file|path|dir|url|uri|endpoint|type|kind|count|length|len|size|limit|field|label|hint|placeholder|policy|env|var|ref|arn|prefix|suffix|format|pattern|regex|hash|salt|expiry|expires|ttl|age|alias|provider|store|manager|class|header|param|version|status|error|message))+$"
 )
 _NAMED = re.compile(
-    rf"([\w.-]*?)({_KEYED}|{_PASSED})([\w.-]*)[\"'\]\\)]*$".replace(r"\x{f1}", "\xf1")
+    rf"([\w.-]*?)({_KEYED}|{_PASSED})([\w.-]*)[\"'\]\\)]*{shapes.TYPED}$".replace(r"\x{f1}", "\xf1")
     .replace(r"\x{5bc6}\x{7801}", "\u5bc6\u7801")
     .replace(r"\x{53e3}\x{4ee4}", "\u53e3\u4ee4")
 )
 _UUIDS = re.compile(r"(?:api|secret|access|private)[_-]?key|secret|passw")
 
 
-def assignments() -> Iterator[Rule]:
+def assigned() -> Iterator[Rule]:
     """Yield the rules of what is assigned."""
     for name, check in ((_KEYED, _key), (_PASSED, _password)):
         named = rf"(?i)(?:{name}){_TAIL}[\"'\]\\]{{0,4}}"
-        for value in (rf"(?:{_OP}|{_CALLED}){_QUOTE}{_QUOTED}", _OP + _BARE):
-            yield Rule("PASSWORD", named + value, check, group=1, sieve=named + r"\s{0,20}[=:>,(|?!v\x{ff1a}-]")
+        typed = named + shapes.TYPED
+        for value in (rf"(?:{_OP}|{_CALLED})@?{_QUOTE}{_QUOTED}", _OP + _BARE):
+            yield Rule("PASSWORD", typed + value, check, group=1, sieve=named + r"\s{0,20}[=:>,(|?!vsS\x{ff1a}-]")
     yield from _commands()
     yield from _spoken()
 
@@ -106,7 +107,7 @@ def _spoken() -> Iterator[Rule]:
 
 def _named(before: str) -> tuple[str, str, str]:
     """Return what stands before the word that speaks of a secret, that word, and what stands behind it, in small letters."""
-    head = re.sub(rf"(?i)(?:{_OP}|{_CALLED}){_QUOTE}?$".replace(r"\x{ff1a}", "\uff1a"), "", before)
+    head = re.sub(rf"(?i)(?:{_OP}|{_CALLED})@?{_QUOTE}?$".replace(r"\x{ff1a}", "\uff1a"), "", before)
     found = _NAMED.search(head.lower())
     return (found[1], found[2], found[3]) if found else ("", "", "")
 

@@ -21,7 +21,7 @@ _NO_PASSWORD = re.compile(
 _HEADER = r"(?:(?:proxy-)?authorization|x-(?:[a-z]+-){0,3}(?:key|token|auth|secret)|(?:api|auth|access|private|subscription|ocp-apim-subscription)-?(?:key|token)|cookie|dd-api-key|apikey)"
 
 
-def carriers() -> Iterator[Rule]:
+def carried() -> Iterator[Rule]:
     """Yield the rules of what carries secrets."""
     yield from _blocks()
     yield from _tokens()

@@ -17,7 +17,7 @@ SERVICES: Mapping[str, str] = {
     "adafruit": r"[a-z0-9_-]{32}", "adobe": r"[a-f0-9]{32}", "airtable": r"key[a-z0-9]{14}|[a-z0-9]{17}", "algolia": r"[a-z0-9]{32}", "alibaba|aliyun|alicloud": r"[a-z0-9]{30}", "amplitude": r"[a-f0-9]{32}",
     "asana": r"[a-z0-9]{32}", "atlassian|confluence|jira": r"[a-z0-9]{24}", "aws|amazon": r"[a-z0-9/+]{40}", "beamer": r"b_[a-z0-9=_-]{44}", "binance": r"[a-z0-9]{64}",
     "bitbucket": r"[a-z0-9]{32}|[a-z0-9=_-]{64}", "bitly": r"[a-f0-9]{40}", "bittrex": r"[a-z0-9]{32}", "bugsnag": r"[a-f0-9]{32}", "circleci|circle": r"[a-f0-9]{40}", "cloudant|clou|cl": r"[0-9a-f]{64}|[a-z]{24}",
-    "cloudflare": r"[a-z0-9_-]{40}|[a-f0-9]{37}", "cloudinary": r"[a-z0-9_-]{27}", "codecov": r"[a-z0-9]{32}", "codacy": r"[a-f0-9]{32}", "cohere": r"[a-z0-9]{40}", "coinbase": r"[a-z0-9_-]{64}", "confluent": r"[a-z0-9+/]{16}|[a-z0-9+/]{64}",
+    "cloudflare": r"[a-z0-9_-]{40}|[a-f0-9]{37}", "cloudinary": r"[a-z0-9_-]{27}", "codecov": r"[a-z0-9]{32}", "codacy": r"[a-f0-9]{32}", "cohere|co": r"[a-z0-9]{40}", "coinbase": r"[a-z0-9_-]{64}", "confluent": r"[a-z0-9+/]{16}|[a-z0-9+/]{64}",
     "contentful": r"[a-z0-9=_-]{43}", "coveralls": r"[a-z0-9]{32,37}", "datadog|dd": r"[a-f0-9]{32}|[a-z0-9]{40}", "deepgram": r"[a-f0-9]{40}", "deepl": rf"{_UUID}(?::fx)?", "discord": r"[a-f0-9]{64}|[a-z0-9=_-]{32}",
     "droneci|drone": r"[a-z0-9]{32}", "dropbox": r"[a-z0-9]{15}|sl\.[a-z0-9_=-]{135}", "etsy": r"[a-z0-9]{24}", "elevenlabs|eleven": r"[a-f0-9]{32}", "facebook|fb": r"[a-f0-9]{32}", "fastly": r"[a-z0-9=_-]{32}",
     "finicity": r"[a-f0-9]{32}|[a-z0-9]{20}", "finnhub": r"[a-z0-9]{20}", "flickr": r"[a-z0-9]{32}", "freshbooks": r"[a-z0-9]{64}", "freshdesk": r"[a-z0-9]{20}", "ghost": r"[a-f0-9]{24}:[a-f0-9]{64}", "gitter": r"[a-z0-9_-]{40}",
@@ -41,17 +41,17 @@ _FORMS = {
 _NAME = rf"(?:{'|'.join(sorted(_FORMS, key=len, reverse=True))})"
 _WORD = r"(?:api|app|auth|access|secret|private|client|consumer|bearer|bot|oauth|license|service|account|admin|session|master|global|origin|ingest|insert|user|token|key|pass|password|passwd|pwd|pw|cred|credential|hmac|id|login)"
 _ASSIGNED = re.compile(
-    rf"(?i)(?:^|[^a-z])({_NAME})[ \t\w.-]{{0,24}}[\"'\s\]\\]{{0,4}}(?:[=:>,|?]{{1,3}}|\s)[\s\"'`=\\]{{0,5}}$"
+    rf"(?i)(?:^|[^a-z])({_NAME})(?:[_. -]?{_WORD}){{1,5}}[\w.-]{{0,8}}[\"'\s\]\\]{{0,4}}{shapes.TYPED}\s{{0,3}}(?:[=:>,|?]{{1,3}}|\s)[\s\"'`=\\@]{{0,5}}$"
 )
 _LETTERS = frozenset({"cloudant", "clou", "cl"})
 """Services with keys of letters alone."""
 
 
-def services() -> Iterator[Rule]:
+def named() -> Iterator[Rule]:
     """Yield the rule of keys beside their service's name."""
     yield Rule(
         "SERVICE_KEY",
-        rf"(?i){_NAME}(?:[_. -]?{_WORD}){{1,5}}[\w.-]{{0,8}}[\"'\]\\]{{0,3}}\s{{0,3}}(?:=>|:{{1,2}}=|\?=|\|\||={{1,3}}|:|>|,|\s)[\s\"'`\\]{{0,5}}([a-z0-9_=/+.:%-]{{14,122}})",
+        rf"(?i){_NAME}(?:[_. -]?{_WORD}){{1,5}}[\w.-]{{0,8}}[\"'\]\\]{{0,3}}{shapes.TYPED}\s{{0,3}}(?:=>|:{{1,2}}=|\?=|\|\|=?|={{1,3}}|:|>|,|\s)[\s\"'`\\@]{{0,5}}([a-z0-9_=/+.:%-]{{14,122}})",
         _key,
         group=1,
         sieve=rf"(?i){_NAME}[_. -]?{_WORD}",
@@ -71,4 +71,4 @@ def _key(found: str, before: str) -> float:
     name = named[1].lower()
     lone = name in _LETTERS or shapes.mixed(found)
     right = _FORMS[name].fullmatch(found) is not None and lone and shapes.entropy(found) >= _ENTROPY
-    return 1.0 if right and (name in _LETTERS or not shapes.worded(found)) else 0.0
+    return 1.0 if right and (name in _LETTERS or not shapes.named(found)) else 0.0

@@ -12,6 +12,8 @@ import math
 import re
 from collections import Counter
 
+TYPED = r"(?:\s?:\s?&?(?:'static )?(?:[Ss]tring|str)\b|\s[Ss]tring\b)?"
+"""A type between a name and what is assigned to it, in RE2's pattern and in ours."""
 UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _REFERENCE = re.compile(
     r"[<\[({]|\\?\$(?:[A-Za-z_]\w*\\?[\"']?$|\d$|[{(\[])|%(?:[A-Za-z_]+%|[({]|[a-z]$)|@[A-Za-z_.]+@|[&*][A-Za-z_.\[\]]+$|\*+$|~/|#\{|!(?:Ref|Sub|GetAtt|vault|secret)|(?i:process\.|os\.|env[.:\[]|environ|getenv|system\.|self\.|this\.|config|settings\."
@@ -77,11 +79,16 @@ def chosen(text: str) -> bool:
     return (text.isalnum() and text[-1].isdigit()) or any(one in "!@#$%^*?" for one in text[1:])
 
 
+def named(text: str) -> bool:
+    """Tell whether a text is a name of code by its form: `token-of-app2`, `API_KEY`."""
+    if _CONSTANT.fullmatch(text):
+        return not any(len(one) > _SHORTEST for one in re.findall(r"\d+", text))
+    return _KEBAB.fullmatch(text) is not None and _CLUSTER.search(text) is None
+
+
 def worded(text: str) -> bool:
     """Tell whether a text is made of words or names of code, maybe numbered: `user_token_2`, `getAccessToken`."""
-    if _CONSTANT.fullmatch(text) and not any(len(one) > _SHORTEST for one in re.findall(r"\d+", text)):
-        return True
-    if _KEBAB.fullmatch(text) and not _CLUSTER.search(text):
+    if named(text):
         return True
     letters = sum(map(str.isalpha, text))
     numbers = sum(map(str.isdigit, text))
