@@ -34,6 +34,7 @@ _CARDS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|5[1-5]\d{14}|2[2-7]\d{14}|3[47]\d{13}|3(?:0|[689])\d{12,13}|6(?:011|5\d\d|4[4-9]\d)\d{12,15}"
     r"|35\d{14}|62\d{14,17}|(?:5[0678]|6[0-9])\d{10,17}|(?:1800|2131)\d{11}|1\d{14}|9792\d{12}|220[0-4]\d{12}"
 )
+_WIDE_PHONES = re.compile(r"(?:\+?86)?1[3-9]\d{9}|\+[1-9]\d{7,14}|0\d{9,11}")
 _MIN_PHONE, _MAX_PHONE = 8, 15
 _NO_ADDRESS = re.compile(
     r"(?i)\b(?:version|ver\.?|release|firmware|build|v|section|chapter|oid)\s{0,2}[:=]?\s{0,2}$|\.$|:[0-9a-f]{0,4}:$"
@@ -41,15 +42,11 @@ _NO_ADDRESS = re.compile(
 
 
 def _card(found: str, before: str) -> float:
-    number = "".join(map(str, check.digits(plain(found))))
-    if (
-        not bordered(before)
-        or before.endswith(".")
-        or crowded(before)
-        or _CARDS.fullmatch(number) is None
-        or not check.luhn(number)
-        or len(set(number)) == 1
-    ):
+    if not bordered(before) or before.endswith("."):
+        return 0.0
+    number = "".join(one for one in plain(found) if one.isdigit())
+    right = _CARDS.fullmatch(number) is not None and len(set(number)) > 1 and check.luhn(number)
+    if not right or crowded(before):
         return 0.0
     return SURE if len(number) > 12 or told(WORDS["card"], before) else WEAK
 
@@ -190,18 +187,16 @@ def _wide() -> Iterator[Rule]:
     digit = r"[\x{ff10}-\x{ff19}]"
     run = rf"[\x{{ff0b}}]?{digit}(?:{SEP}?{digit}){{9,18}}[\x{{ff38}}\x{{ff58}}Xx]?"
     yield Rule("CREDIT_CARD", run, _card)
-    yield Rule("CN_ID", run, sure(compact_chinese))
-    yield Rule(
-        "PHONE_NUMBER",
-        run,
-        sure(
-            lambda found: (
-                re.fullmatch(r"(?:\+?86)?1[3-9]\d{9}|\+[1-9]\d{7,14}|0\d{9,11}", re.sub(r"[^\d+]", "", found))
-                is not None
-            ),
-            FAIR,
-        ),
-    )
+    yield Rule("CN_ID", run, _wide_resident)
+    yield Rule("PHONE_NUMBER", run, _wide_phone)
+
+
+def _wide_resident(found: str, before: str) -> float:
+    return SURE if bordered(before) and compact_chinese(plain(found)) else 0.0
+
+
+def _wide_phone(found: str, before: str) -> float:
+    return FAIR if bordered(before) and _WIDE_PHONES.fullmatch(re.sub(r"[^\d+]", "", plain(found))) else 0.0
 
 
 RULES: Sequence[Rule] = (*_generic(), *american(), *european(), *asian(), *australian())

@@ -39,6 +39,9 @@ _NAMED = re.compile(
     .replace(r"\x{5bc6}\x{7801}", "\u5bc6\u7801")
     .replace(r"\x{53e3}\x{4ee4}", "\u53e3\u4ee4")
 )
+_ASSIGNS = re.compile(rf"(?i)(?:{_OP}|{_CALLED})@?{_QUOTE}?$".replace(r"\x{ff1a}", "\uff1a"))
+_NEAR = 96
+"""Characters before a value in which its name is looked for."""
 _UUIDS = re.compile(r"(?:api|secret|access|private)[_-]?key|secret|passw")
 
 
@@ -107,8 +110,7 @@ def _spoken() -> Iterator[Rule]:
 
 def _named(before: str) -> tuple[str, str, str]:
     """Return what stands before the word that speaks of a secret, that word, and what stands behind it, in small letters."""
-    head = re.sub(rf"(?i)(?:{_OP}|{_CALLED})@?{_QUOTE}?$".replace(r"\x{ff1a}", "\uff1a"), "", before)
-    found = _NAMED.search(head.lower())
+    found = _NAMED.search(_ASSIGNS.sub("", before[-_NEAR:]).lower())
     return (found[1], found[2], found[3]) if found else ("", "", "")
 
 
@@ -133,20 +135,24 @@ def _called(before: str, value: str) -> bool:
 def _key(found: str, before: str) -> float:
     """Tell a key from code."""
     value = found.rstrip(".,:)")
-    if len(value) < 8 or _harmless(before, value) or shapes.worded(value) or _called(before, value):
+    if len(value) < 8 or not shapes.mixed(value):
+        return 0.0
+    if _harmless(before, value) or shapes.worded(value) or _called(before, value):
         return 0.0
     if shapes.UUID.fullmatch(value):
         return LIKELY if _UUIDS.search(before[-60:].lower()) else 0.0
-    return LIKELY if shapes.mixed(value) and shapes.random_enough(value, 3.0) else 0.0
+    return LIKELY if shapes.random_enough(value, 3.0) else 0.0
 
 
 def _password(found: str, before: str) -> float:
     """Tell a password from code: it has more than one kind of characters, and is no name of code."""
     value = found.rstrip(".,)")
-    if len(value) < 6 or _harmless(before, value) or _called(before, value):
+    signed = any(one in "!@#$%^&*?+~" for one in value[1:])
+    if len(value) < 6 or not (signed or any(map(str.isdigit, value))):
+        return 0.0
+    if _harmless(before, value) or _called(before, value):
         return 0.0
     quoted = before[-1:] in {'"', "'", "`"}
-    signed = any(one in "!@#$%^&*?+~" for one in value[1:])
     if value.isdigit():
         return LIKELY if shapes.random_enough(value, 2.0) else 0.0
     if shapes.worded(value) and not (quoted and shapes.mixed(value)) and not shapes.chosen(value):
