@@ -1,7 +1,8 @@
 """Prompts that want to take command: `{promptInjection: {threshold: 0.5}}`, or only `{promptInjection: true}`.
 
-Rules in English, Chinese and some of other languages, each with what it says, add up to a score from 0 to 1. They know what
-attacks look like, not what they mean: an attack in new words passes. Who needs more asks a classifier (`remote`).
+Rules in English, Chinese and some of other languages, each with what it says, add up to a score from 0 to 1, within a window of
+text. Talk about prompts and instructions is cut out first, disguises are undone. The rules know what attacks look like, not
+what they mean: an attack in new words passes. Who needs more asks a classifier (`remote`).
 """
 
 from __future__ import annotations

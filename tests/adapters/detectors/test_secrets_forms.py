@@ -182,7 +182,7 @@ NONE = [
     "api_key=config.get('key1')", "password ||= defaultPassword1", "if (password == oldPassword2)", f"key_id: {DIGEST[:12]}", f"publicKey: {DIGEST[:24]}", f"csrf_token = '{DIGEST[:24]}'", f"NEXT_TOKEN = {DIGEST[:12]}", f"sort_key={DIGEST[:12]}", "keyword: alpha12345", "monkey: banana12345",
     "tokenizer: cl100k_base12", "max_tokens=4096000", "password_file: /run/secrets/db1", "api_version: 2023-03-15-preview", "secret_name: prod-db-2", "secretName: tls-cert-2023", "author: jane1999smith", "auth_url: https://login.x.com/1234abcd", "secretKeyRef: db-secret-1",
     "Authorization: Bearer <token>", "Authorization: Bearer $TOKEN", "https://user:password@example.org", "https://${USER}:${PASS}@host", "curl -u $USER:$PASS https://x", "curl -u <user>:<password> https://x", "the token is 128k", "the secret is out", "secret santa 2023",
-    "PASSWORD_RESET_TIMEOUT=259200", "compass=north2south1", "bypass: route1234", "密码长度至少8位", "请输入密码", "('password', 'scram-sha-256')", "gnutls_get_challenge_password(gnutls_x509_crq_t crq)", "(Ed25519PrivateKey, Ed25519PublicKey)", "def test__find_nsx_as_namespace_pkg_in_pkg1():", "def __init__(self, user=None, password=None, port=1):",
+    "PASSWORD_RESET_TIMEOUT=259200", "compass=north2south1", "bypass: route1234", "密码长度至少8位", "请输入密码", "('password', 'scram-sha-256')", "gnutls_get_challenge_password(gnutls_x509_crq_t crq)", "(Ed25519PrivateKey, Ed25519PublicKey)", "def test__that_modules_are_found_in_pkg1_of_pkg2():", "def __init__(self, user=None, password=None, port=1):",
 ]  # fmt: skip
 
 
