@@ -38,6 +38,8 @@ PREBUILT = {
     "ipv4": "IP_ADDRESS", "ipv6": "IP_ADDRESS", "iban": "IBAN_CODE", "passport_us": "US_PASSPORT", "url": "URL",
 }  # fmt: skip
 """The content filter's patterns that are personal data; the others are keys of services."""
+KEYS = {"aws_secret_key": ["SERVICE_KEY", "PASSWORD"], "generic_api_key": ["SERVICE_KEY", "PASSWORD", "AUTHORIZATION"]}
+"""Those of keys that are told by what they are assigned to, and have no name of their own here."""
 
 
 class NotOursError(ValueError):
@@ -136,7 +138,7 @@ def _content_filter(params: Said) -> dict[str, Any]:
             detect.append(
                 {"pii": [PREBUILT[name]], "action": action}
                 if name in PREBUILT
-                else {"secrets": [name], "action": action}
+                else {"secrets": KEYS.get(name, [name]), "action": action}
             )
         else:
             detect.append({"pattern": one.get("pattern"), "name": str(one.get("name") or "pattern"), "action": action})

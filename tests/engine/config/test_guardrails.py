@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from adapters.detectors.secrets import Secrets
 from engine.config.guardrails import NotOursError, document, legacy
 from engine.config.problems import Mark
 from engine.documents import load_documents
@@ -161,3 +162,10 @@ def test_callbacks_that_are_guardrails_look_at_every_call():
         ("detect_prompt_injection", False), ("hide_secrets", False),
     ]  # fmt: skip
     assert list(legacy(None)) == []
+
+
+@pytest.mark.parametrize("name", ["aws_access_key", "aws_secret_key", "github_token", "slack_token", "generic_api_key"])
+def test_keys_that_the_content_filter_knows_are_known_here(name):
+    pattern = {"pattern_type": "prebuilt", "pattern_name": name, "action": "MASK"}
+    (one,) = made(guardrail="litellm_content_filter", mode="pre_call", patterns=[pattern]).detects
+    assert set(Secrets(one.said).types) == {family.upper() for family in one.said}
