@@ -31,10 +31,13 @@ from engine.passages import Passages, Passing, own
 from engine.policy import Passage
 from engine.pricing import Price, Prices, agrees, custom
 from engine.snapshot import Deployment, ModelGroup, Settings, Snapshot, Wildcard
-from engine.watching import guards_of
+from engine.watching import Ready, ready
 
 _PRICES = tuple(PriceFields.model_fields)
 _LIMITS = ("max_tokens", "max_input_tokens", "max_output_tokens")
+
+
+NOBODY = Ready((), ())
 
 
 class Built(NamedTuple):
@@ -50,7 +53,8 @@ def build(
     spec: ConfigSpec, registry: Registry, prices: Prices, revision: int, policies: PolicySet | None = None
 ) -> Built:
     """Compile a configuration, under its policies."""
-    steps = building(Builder(spec, registry, prices), revision, policies)
+    guards = ready((policies or PolicySet()).policies, registry, spec.files)
+    steps = building(Builder(spec, registry, prices), revision, policies, guards)
     while True:
         try:
             next(steps)
@@ -59,20 +63,18 @@ def build(
             return built
 
 
-def building(builder: Builder, revision: int, policies: PolicySet | None = None) -> Generator[None, None, Built]:
+def building(
+    builder: Builder, revision: int, policies: PolicySet | None = None, guards: Ready = NOBODY
+) -> Generator[None, None, Built]:
     """Compile a configuration in short steps, between which others may have the event loop."""
     groups: list[ModelGroup] = []
     wildcards: list[Wildcard] = []
     yield from builder.models(groups, wildcards)
     aliases, hidden = builder.aliases()
     passages = Passages(builder.passages(policies or PolicySet()))
-    guards = []
-    found = guards_of((policies or PolicySet()).policies, builder.registry, builder.problems, builder.spec.files)
-    for guard in found:
-        guards.append(guard)
-        yield
+    builder.problems += guards.problems
     snapshot = Snapshot(
-        revision, _settings(builder.spec, groups), groups, wildcards, aliases, hidden, policies, passages, guards
+        revision, _settings(builder.spec, groups), groups, wildcards, aliases, hidden, policies, passages, guards.guards
     )
     builder.check_aliases(snapshot, aliases)
     builder.check_targets(snapshot)

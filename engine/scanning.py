@@ -20,8 +20,8 @@ from engine.detecting import MOST, Hit
 
 AROUND = 64
 """Bytes before a match that a check may look at; who cuts a text keeps as many characters of it."""
-SHARD = 256
-"""Patterns in one set: many more make an automaton that outgrows its memory."""
+SHARD = 128
+"""Patterns in one set: with many more its automaton, which is made as texts ask for it, outgrows its memory on texts of all digits."""
 CANARY = r"\A(?s:.)"
 """Matches every text, in every set. RE2 answers `nothing` where a set's automaton runs out of memory: then this is missing too."""
 

@@ -19,7 +19,7 @@ from engine.outcome import Outcome
 from engine.pricing import Prices
 from engine.slices import sliced
 from engine.sources import Compiled, Sources
-from engine.watching import warm
+from engine.watching import ready
 
 log = structlog.get_logger("interlock")
 
@@ -74,8 +74,8 @@ class Settled:
         unenforced = self.unenforced()
         if unenforced:
             return unenforced
-        await aside(warm, self.policies.policies, registry, self.spec.files)
-        built = await sliced(building(Builder(self.spec, registry, prices), self.revision, self.policies))
+        guards = await aside(ready, self.policies.policies, registry, self.spec.files)
+        built = await sliced(building(Builder(self.spec, registry, prices), self.revision, self.policies, guards))
         return [problem for problem in built.problems if problem.severity == "error"] or built
 
 

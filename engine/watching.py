@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from engine.config.problems import Mark, Problem
-from engine.contracts import Channel, Registry
-from engine.detecting import Detector, RemoteDetector
+from engine.contracts import Channel, Registry, TextSlot
+from engine.detecting import Blocked, Detector, RemoteDetector
 from engine.expr.program import ERRORS, ExpressionError, compile_expression
 from engine.expr.schema import STRING, Schema
 from engine.guarding import Action, Redaction
@@ -22,6 +22,15 @@ REMOTE = "remote"
 CUSTOM = "custom"
 """The remote detector whose service is a class of the operator's, in a file beside the configuration."""
 REFERENCE = "os.environ/"
+WARMING = (
+    "Hello, how are you? See page 42, a@b.org.",
+    "4111 1111 1111 1111 and +49 170 1234567",
+    "password = x8Fk29Zq sk-abc https://u:pw@host/",
+    "中文é",
+)
+"""Texts of the kinds that there are."""
+STEP = 4
+"""Characters of them at a time, as streams come."""
 REPLACING = Schema({"text": STRING, "type": STRING}, {})
 """What an expression sees that writes something in the place of a hit."""
 
@@ -47,6 +56,13 @@ class Guard(NamedTuple):
         return self.policy.head.name
 
 
+class Ready(NamedTuple):
+    """Guardrails, and what is wrong with them."""
+
+    guards: tuple[Guard, ...]
+    problems: tuple[Problem, ...]
+
+
 def guards_of(
     policies: Iterable[Policy], registry: Registry, problems: list[Problem], files: Sequence[str] = ()
 ) -> Iterator[Guard]:
@@ -57,19 +73,10 @@ def guards_of(
             yield _guard(policy, watch, registry, (problems, files))
 
 
-def warm(policies: Iterable[Policy], registry: Registry, files: Sequence[str] = ()) -> None:
-    """Make the detectors of some policies ahead, for a thread: many patterns take tenths of a second, and so may a user's file.
-
-    What is wrong is said later.
-    """
-    for policy in policies:
-        watch = policy.watch()
-        for one in watch.detects if watch is not None else ():
-            with suppress(ValueError, LookupError):
-                if one.detector != REMOTE:
-                    registry.detector(one.detector, _with_file(one.said, policy))
-                elif isinstance(one.said, dict) and one.said.get("type") == CUSTOM:
-                    _remote(one.said, policy, registry, files)
+def ready(policies: Iterable[Policy], registry: Registry, files: Sequence[str] = ()) -> Ready:
+    """Make the guardrails of some policies, for a thread: many patterns take tenths of a second, and so may a user's file."""
+    problems: list[Problem] = []
+    return Ready(tuple(guards_of(policies, registry, problems, files)), tuple(problems))
 
 
 def detector_files(policies: Iterable[Policy], beside: str) -> Iterator[str]:
@@ -102,19 +109,31 @@ def _guard(policy: Policy, watch: Watch, registry: Registry, said: tuple[list[Pr
             file, _, line = policy.head.place.rpartition(":")
             field = f"{policy.head.name}.{one.field}"
             problems.append(Problem("error", Mark(file, int(line), 1), field, str(error.args[0])))
+    redaction = Redaction(local)
+    _warm(redaction)
     looking = tuple((one.detector, str(one.action)) for one in local)
     phase = {one: CALLS if one is Channel.TOOL_ARGUMENTS else OUTPUT for one in Channel}
     channels = frozenset(one for one in Channel if phase[one] in watch.phases)
     return Guard(
         policy,
         watch,
-        Redaction(local),
+        redaction,
         looking,
         tuple(remotes),
         channels,
         watch.phases & ASKED,
         watch.phases & ANSWERED,
     )
+
+
+def _warm(redaction: Redaction) -> None:
+    """Have made what RE2 makes of patterns only as texts ask for it: no call is to wait for that."""
+    for text in WARMING:
+        redaction.whole(text)
+        guard = redaction.guard()
+        with suppress(Blocked):
+            for at in range(0, len(text), STEP):
+                guard.feed(TextSlot(Channel.CONTENT, 0, 0, text[at : at + STEP]))
 
 
 def _local(one: Detect, policy: Policy, registry: Registry) -> Watched:

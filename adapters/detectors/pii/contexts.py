@@ -12,6 +12,9 @@ import re
 import unicodedata
 from collections.abc import Callable
 
+import re2
+
+from engine.closure import compiled
 from engine.scanning import Check
 
 WEAK, FAIR, SURE = 0.3, 0.6, 1.0
@@ -48,18 +51,22 @@ def plain(found: str) -> str:
 
 
 @functools.cache
-def _any(words: str) -> re.Pattern[str]:
-    listed = sorted(words.split(), key=len, reverse=True)
-    return re.compile("|".join(rf"(?<![a-z]){re.escape(one)}" if one[0].isascii() else one for one in listed))
+def _any(words: str) -> re2._Regexp:
+    """Compile some words, each a pattern of RE2's own: one that is no ASCII stands anywhere, others where a word begins."""
+    listed = sorted(map(re.escape, words.split()), key=len, reverse=True)
+    begun = "|".join(one for one in listed if one.isascii())
+    anywhere = [one for one in listed if not one.isascii()]
+    return compiled("|".join([rf"(?:\A|[^a-z])(?:{begun})", *anywhere]))
 
 
 def told(words: str, before: str) -> bool:
     """Tell whether one of some words stands before."""
-    return _any(words).search(before.lower()) is not None
+    return _any(words).search(before.lower().encode()) is not None
 
 
 def after(words: str, inner: Callable[[str], bool] | None = None, alone: float = WEAK) -> Check:
     """Return a check that wants one of some words before, or a score of its own from what stands alone."""
+    _any(words)  # compiled now, and not while a text waits
 
     def score(found: str, before: str) -> float:
         if inner is not None and not inner(plain(found)):
@@ -76,6 +83,7 @@ def sure(inner: Callable[[str], bool], score: float = SURE) -> Check:
 
 def grouped(words: str, inner: Callable[[str], bool]) -> Check:
     """Return a check for a number with one check digit: it wants groups, or a word before."""
+    _any(words)  # as above
 
     def score(found: str, before: str) -> float:
         if not inner(plain(found)):
