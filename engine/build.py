@@ -78,6 +78,7 @@ def building(
     )
     builder.check_aliases(snapshot, aliases)
     builder.check_targets(snapshot)
+    builder.check_guardrails(snapshot)
     declared = Declared(builder.spec)
     yield from declaring(declared, builder.spec, builder.problems)
     builder.problems += quotas.uncountable(builder.spec, _limits(builder.spec, groups, policies or PolicySet()))
@@ -176,6 +177,16 @@ class Builder:
                 message = f"alias of `{target}`, which is not in `model_list`"
                 self.problems.append(Problem("error", None, f"router_settings.model_group_alias.{alias}", message))
 
+    def check_guardrails(self, snapshot: Snapshot) -> None:
+        """Report guardrails that models ask for and nobody has."""
+        for at, spec in enumerate(self.spec.deployments):
+            for name in spec.params.guardrails:
+                if name not in snapshot.guardrails:
+                    message = f"there is no guardrail `{name}`; add it to `guardrails`, or take it away"
+                    self.problems.append(
+                        Problem("error", spec.mark, f"model_list[{at}].litellm_params.guardrails", message)
+                    )
+
     def check_targets(self, snapshot: Snapshot) -> None:
         """Report policies that name models, budgets or tags of deployments that do not exist."""
         tagged = {tag for deployment in self.spec.deployments for tag in deployment.params.tags}
@@ -223,6 +234,7 @@ class Builder:
         deployment = Deployment(spec.id, name, provider_name, model, endpoint)
         deployment.raw_model = _raw(model)
         deployment.tags = frozenset(params.tags)
+        deployment.guardrails = frozenset(params.guardrails)
         deployment.region = params.region_name or ""
         deployment.stream_usage = provider.stream_usage
         deployment.price = self._price(spec, provider_name, model)

@@ -148,6 +148,7 @@ class Caller:
         "user",
         "user_models",
         "view",
+        "waives",
     )
 
     def __init__(self, key_hash: str, role: str = "internal_user") -> None:
@@ -161,6 +162,8 @@ class Caller:
         self.project = ""
         self.guardrails: frozenset[str] = frozenset()
         """Guardrails that the key, its team or its user asks for."""
+        self.waives = False
+        """Whether it goes without guardrails that are for all but say that they may be waived."""
         self.models: tuple[str, ...] = ()
         self.team_models: tuple[str, ...] = ()
         self.user_models: tuple[str, ...] = ()

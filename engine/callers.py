@@ -72,6 +72,7 @@ class Callers:
         caller.org_models = _names(organization.said, "models")
         caller.tags = tuple(dict.fromkeys((*_names(said, "tags"), *_names(team.said, "tags"))))
         caller.allowed_tags = _names(said, "allowed_tags")
+        caller.waives = any(map(_waives, (said, team.said)))
         caller.guardrails = frozenset(name for one in (said, team.said, user.said) for name in _guardrails(one))
         caller.aliases = {**(team.said.get("model_aliases") or {}), **(said.get("aliases") or {})}
         caller.metadata = {**(team.said.get("metadata") or {}), **(said.get("metadata") or {})}
@@ -181,6 +182,12 @@ def _names(said: Mapping[str, Any], field: str) -> tuple[str, ...]:
 def _guardrails(said: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the guardrails that a row names, where LiteLLM has them: beside its other fields, or in its metadata."""
     return (*_names(said, "guardrails"), *_names(said.get("metadata") or {}, "guardrails"))
+
+
+def _waives(said: Mapping[str, Any]) -> bool:
+    """Tell whether a row goes without what is for all, where that may be: said in either of LiteLLM's places."""
+    metadata = said.get("metadata") or {}
+    return said.get("disable_global_guardrails") is True or metadata.get("disable_global_guardrails") is True
 
 
 def _role(user: Owner) -> str:

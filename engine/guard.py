@@ -104,7 +104,7 @@ def _chosen(call: Call) -> list[Guard]:
     unknown = said.keys() - known.keys()
     if unknown:
         raise invalid_request(f"there is no guardrail `{min(unknown)}` here; leave it out", NAMED)
-    asked = call.caller.guardrails - known.keys() if call.caller is not None else None
+    asked = call.caller.guardrails - known.keys() if call.caller is not None and call.caller.guardrails else None
     if asked:
         message = f"there is no guardrail `{min(asked)}` here, which this key asks for; ask an administrator"
         raise PolicyError(403, "policy_denied", message)
@@ -131,20 +131,24 @@ def _named(call: Call) -> dict[str, Any]:
 
 
 def _at_work(one: Guard, call: Call, said: Mapping[str, Any]) -> bool:
-    """Tell whether a guardrail looks at a call: it is for all, or named by the request, the key or its team."""
-    named = one.name in said or (call.caller is not None and one.name in call.caller.guardrails)
-    if one.watch.optional and not named:
+    """Tell whether a guardrail looks at a call: it is for all, or named by the request, the key, its team or the model."""
+    caller, group, name = call.caller, call.group, one.name
+    if (one.watch.optional or (one.watch.waivable and caller is not None and caller.waives)) and not (
+        name in said
+        or (caller is not None and name in caller.guardrails)
+        or (group is not None and name in group.guardrails)
+    ):
         return False
     decision = call.decision
     assert decision is not None  # noqa: S101 - what governs a call has decided about it
-    for name, condition in one.policy.head.conditions:
+    for condition_name, condition in one.policy.head.conditions:
         try:
             if condition.program.evaluate(decision.activation) is not True:
-                decision.outcomes.append(Outcome(f"{one.name}/{name}", "skipped"))
+                decision.outcomes.append(Outcome(f"{name}/{condition_name}", "skipped"))
                 return False
         except ERRORS:
             # Closed: who cannot say whether it is to look, looks.
-            decision.outcomes.append(Outcome(f"{one.name}/{name}", "error"))
+            decision.outcomes.append(Outcome(f"{name}/{condition_name}", "error"))
     return True
 
 

@@ -173,6 +173,8 @@ class Watch(NamedTuple):
     status: int = 400
     timeout: float = 2.0
     parallel: bool = False
+    waivable: bool = False
+    """Whether keys and teams may go without it (`disable_global_guardrails`)."""
 
     @property
     def observes(self) -> bool:

@@ -70,6 +70,7 @@ class Deployment:
         "endpoint",
         "family",
         "forced",
+        "guardrails",
         "head",
         "id",
         "info",
@@ -111,6 +112,7 @@ class Deployment:
         """How long an answer may be where the client does not say, and whatever it says."""
         self.defaults: tuple[tuple[str, Raw], ...] = ()
         self.forced: tuple[tuple[str, Raw], ...] = ()
+        self.guardrails: frozenset[str] = frozenset()
         self.drops: frozenset[str] = frozenset()
         self.renames: tuple[tuple[str, str], ...] = ()
         self.head = b""
@@ -121,15 +123,19 @@ class Deployment:
 
 
 class ModelGroup:
-    """A public model name over its deployments, some of them perhaps `tagged`; `access_groups` are names it may also be granted by."""
+    """A public model name over its deployments, some of them perhaps `tagged`; `access_groups` are names it may also be granted by.
 
-    __slots__ = ("access_groups", "deployments", "name", "pattern", "tagged")
+    `guardrails` are those that its deployments ask for.
+    """
+
+    __slots__ = ("access_groups", "deployments", "guardrails", "name", "pattern", "tagged")
 
     def __init__(
         self, name: str, deployments: Iterable[Deployment], access_groups: Iterable[str], pattern: str = ""
     ) -> None:
         self.name = name
         self.deployments = tuple(deployments)
+        self.guardrails = frozenset(name for deployment in self.deployments for name in deployment.guardrails)
         self.tagged = any(deployment.tags for deployment in self.deployments)
         self.access_groups = frozenset(access_groups)
         self.pattern = pattern

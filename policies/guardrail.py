@@ -11,7 +11,8 @@ r"""`Guardrail`: what must not pass in the texts of calls, and what is done abou
     maskWith: '***'                         # instead of <EMAIL_ADDRESS>; beside a detector, too, and there in CEL also
                                             # `replace: '"<" + type + " of " + string(size(text)) + ">"'`
     restore: true                           # what was masked of the request is put back into the answer
-    optional: true                          # at work only for calls, keys and teams that name it
+    optional: true                          # at work only for calls, keys, teams and models that name it
+    waivable: true                          # keys and teams with `disable_global_guardrails` go without it
     message: ask security
     timeout: 2s                             # of a detector that asks a service
     parallel: true                          # services are asked about a request while it is on its way; they may not mask
@@ -68,7 +69,7 @@ class Guardrail(Policy):
         what = Watch(
             frozenset(PHASES) if observes else phases, tuple(detects), fields.flag("optional"), restore, fields.text("message"),
             int(fields.number("status", 400, least=400, most=499)), _timeout(fields),
-            parallel,
+            parallel, fields.flag("waivable"),
         )  # fmt: skip
         return cls(head, what)
 

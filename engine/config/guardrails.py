@@ -55,7 +55,7 @@ def document(entry: Said) -> dict[str, Any]:
     phases = _phases(params.get("mode"))
     made: dict[str, Any] = {
         "kind": "Guardrail", "name": str(entry.get("guardrail_name") or kind), "phases": list(phases),
-        "optional": not params.get("default_on"),
+        "optional": not params.get("default_on"), "waivable": bool(params.get("default_on")),
     }  # fmt: skip
     if kind in LOCAL:
         made |= LOCAL[kind](params)
@@ -86,7 +86,7 @@ def legacy(callbacks: Any) -> Iterator[dict[str, Any]]:
 def _observing(made: dict[str, Any]) -> dict[str, Any]:
     """Leave of a guardrail what it looks for: nothing is done about it."""
     detect = [{name: value for name, value in one.items() if name != "action"} for one in made["detect"]]
-    kept = {name: made[name] for name in ("kind", "name", "optional")}
+    kept = {name: made[name] for name in ("kind", "name", "optional", "waivable")}
     return {**kept, "phases": ["log"], "detect": detect}
 
 

@@ -27,7 +27,6 @@ _ENTITY: Final[Mapping[str, Kind]] = {
     "allowed_vector_store_indexes": F,
     "router_settings": F,
     "spend": F,
-    "disable_global_guardrails": F,
     "send_invite_email": F,
 }
 
@@ -58,7 +57,6 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "classifier_plugin": F,
     },
     "litellm_params": {
-        "guardrails": G,
         "order": F,
         "cooldown_time": F,
         "litellm_credential_name": F,

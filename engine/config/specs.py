@@ -105,6 +105,8 @@ class LitellmParams(Prices):
     order: Whole | None = None
     """Deployments of lower order are tried first."""
     tags: Tags = ()
+    guardrails: Names = ()
+    """Guardrails that look at every call to the model, beside those that are for all."""
     cooldown_time: Amount | None = None
     """Seconds a failing deployment is left alone."""
     rpm: Count | None = None

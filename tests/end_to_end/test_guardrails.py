@@ -320,3 +320,30 @@ def test_a_service_that_cannot_be_asked_closes_or_opens_as_it_is_written(guarded
         assert answer.json()["error"]["type"] == "content_policy_violation"
     assert "guardrail could not be asked" in running.log
     assert "hello" not in running.log
+
+
+def test_a_model_asks_for_guardrails_and_keys_may_go_without_those_for_all(guarded):
+    section = f"""
+  - {{api_key: {OTHER}, key_alias: free, disable_global_guardrails: true}}
+guardrails:
+- {{guardrail_name: mails, litellm_params: {{guardrail: litellm_content_filter, mode: pre_call, default_on: true,
+    patterns: [{{pattern_type: prebuilt, pattern_name: email, action: MASK}}]}}}}
+- {{guardrail_name: secrets, litellm_params: {{guardrail: hide-secrets, mode: pre_call}}}}
+"""
+    model = "- {model_name: quiet, litellm_params: {model: echo/echo, guardrails: [secrets]}}\n"
+    law = guardrail("law", "input", detect=[{"pattern": "forbidden"}])
+    running = guarded(law, config=CONFIG.replace("model_list:\n", "model_list:\n" + model) + section.lstrip("\n"))
+    text = f"{MAIL} AKIAIOSFODNN7EXAMPLE"
+    assert said(running.chat(text, key=KEY)) == "<EMAIL_ADDRESS> AKIAIOSFODNN7EXAMPLE"
+    assert said(running.chat(text, key=OTHER)) == text
+    assert said(running.chat(MAIL, key=OTHER, guardrails=["mails"])) != MAIL, "one that is named looks all the same"
+    assert running.chat("forbidden", key=OTHER).status == 400, "what a policy says nobody goes without"
+    assert said(running.chat("AKIAIOSFODNN7EXAMPLE", model="quiet", key=OTHER)) == "[REDACTED]"
+    made = running.post("/key/generate", {"disable_global_guardrails": True}).json()["key"]
+    assert said(running.chat(MAIL, key=made)) == MAIL
+
+
+def test_a_model_that_asks_for_a_guardrail_that_nobody_has_is_an_error(gateway):
+    running = gateway(CONFIG.replace("model: echo/echo,", "model: echo/echo, guardrails: [nix],"))
+    assert running.stop() == 2
+    assert "model_list[0].litellm_params.guardrails: there is no guardrail `nix`" in running.log

@@ -29,9 +29,8 @@ CASES = {
         "general_settings.database_max_idle_connection_lifetime feature",
         "general_settings.alerting feature",
     ],
-    "model_list: [{model_name: a, litellm_params: {model: a/b, rpm: 1, order: 2, guardrails: [g], weight: 1}}]": [
+    "model_list: [{model_name: a, litellm_params: {model: a/b, rpm: 1, order: 2, weight: 1}}]": [
         "model_list[0].litellm_params.order feature",
-        "model_list[0].litellm_params.guardrails guardrail",
     ],
     # switched off is nothing missing
     "litellm_settings: {cache: false, fallbacks: [], callbacks: }": [],
