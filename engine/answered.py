@@ -42,6 +42,8 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
 
 def _texts(call: Call, body: Any) -> list[Slot]:
     """Return the texts of an answer: those of its dialect, or where that is not known all there are."""
+    if call.route.answered is not None:
+        return call.route.answered.of_body(body, ANSWERED)
     if not call.route.spoken:
         return list(within(body, OUTPUT))
     if isinstance(body, list):

@@ -187,6 +187,12 @@ class Builder:
                         Problem("error", spec.mark, f"model_list[{at}].litellm_params.guardrails", message)
                     )
 
+        for passing in snapshot.passages or ():
+            for name in sorted(passing.guardrails - snapshot.guardrails.keys()):
+                place = passing.policy.head.place if passing.policy is not None else ""
+                message = f"`{passing.name}` asks for the guardrail `{name}`, which nobody has"
+                self.problems.append(Problem("error", _mark(place) if place else None, "", message))
+
     def check_targets(self, snapshot: Snapshot) -> None:
         """Report policies that name models, budgets or tags of deployments that do not exist."""
         tagged = {tag for deployment in self.spec.deployments for tag in deployment.params.tags}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from engine.form import Form
     from engine.policy import Policy
     from engine.posting import Row
+    from engine.slots import Slots
     from engine.snapshot import Deployment, ModelGroup, Snapshot
     from engine.watched import Watched
 
@@ -207,10 +208,24 @@ class Route:
     `task` says it more closely than `operation` where one operation has several paths. `media` routes take forms
     beside JSON and may answer with what is not text; their `measure` knows of a request what is charged for.
     `tunnels` tells that it grants WebSocket, `passes` that its requests go on as they come (`engine/passages.py`). Of those
-    bodies may be anything: `spoken` tells that they are what the dialect says.
+    bodies may be anything: `spoken` tells that they are what the dialect says; `asked` and `answered` say where their texts
+    stand where that is declared, `guardrails` which the passage asks for.
     """
 
-    __slots__ = ("dialect", "measure", "media", "operation", "passes", "path", "spoken", "task", "tunnels")
+    __slots__ = (
+        "answered",
+        "asked",
+        "dialect",
+        "guardrails",
+        "measure",
+        "media",
+        "operation",
+        "passes",
+        "path",
+        "spoken",
+        "task",
+        "tunnels",
+    )
 
     def __init__(self, path: str, operation: str, dialect: Dialect, task: str = "") -> None:
         self.path = path
@@ -221,6 +236,9 @@ class Route:
         self.measure: Measure | None = None
         self.passes = False
         self.spoken = True
+        self.asked: Slots | None = None
+        self.answered: Slots | None = None
+        self.guardrails: frozenset[str] = frozenset()
         self.tunnels = False
 
     def __repr__(self) -> str:

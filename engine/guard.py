@@ -61,8 +61,9 @@ async def guard_passed(call: Call, *, upgrades: bool) -> None:
     asking = [one for one in chosen if one.asked and not one.policy.head.ignore_errors]
     if not call.legible and asking:
         refuse(asking[0], "the body is not a JSON object, and cannot be looked through")
-    if call.route.spoken:
-        values, slots = _asked(call, watched, call.route.dialect.asked)
+    route = call.route
+    if route.asked is not None or route.spoken:
+        values, slots = _asked(call, watched, route.asked or route.dialect.asked)
     else:
         values = decoded(call, {})
         slots = list(within(values, INPUT))
@@ -131,12 +132,13 @@ def _named(call: Call) -> dict[str, Any]:
 
 
 def _at_work(one: Guard, call: Call, said: Mapping[str, Any]) -> bool:
-    """Tell whether a guardrail looks at a call: it is for all, or named by the request, the key, its team or the model."""
+    """Tell whether a guardrail looks at a call: it is for all, or named by the request, the key, its team, the model or the passage."""
     caller, group, name = call.caller, call.group, one.name
     if (one.watch.optional or (one.watch.waivable and caller is not None and caller.waives)) and not (
         name in said
         or (caller is not None and name in caller.guardrails)
         or (group is not None and name in group.guardrails)
+        or name in call.route.guardrails
     ):
         return False
     decision = call.decision

@@ -19,6 +19,7 @@ from engine.call import Call, Route
 from engine.contracts import Address, HttpRequest, Meter, Pieces, Registry, Timeouts, Upstream, address
 from engine.errors import ClientError, invalid_request
 from engine.headers import deployment_head, line
+from engine.slots import INPUT, OUTPUT, Slots
 from engine.snapshot import Deployment
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ class Passing:
     """
 
     __slots__ = (
-        "_address", "_dialect", "_fixed", "_forward", "_head", "_merge", "_query", "_registry", "_routes", "_timeouts", "auth",
-        "cost", "deployment", "key_header", "methods", "name", "path", "policy", "secrets", "subpaths",
+        "_address", "_answered_texts", "_asked_texts", "_dialect", "_fixed", "_forward", "_head", "_merge", "_query", "_registry", "_routes", "_timeouts", "auth",
+        "cost", "deployment", "guardrails", "key_header", "methods", "name", "path", "policy", "secrets", "subpaths",
     )  # fmt: skip
 
     def __init__(self, policy: Policy | None, sent: Passage, registry: Registry, environ: Mapping[str, str]) -> None:
@@ -108,6 +109,9 @@ class Passing:
         self.auth = sent.auth
         self.key_header = sent.key_header
         self.cost = sent.cost
+        self.guardrails = frozenset(sent.guardrails)
+        self._asked_texts = Slots(dict.fromkeys(sent.asked, INPUT)) if sent.asked else None
+        self._answered_texts = Slots(dict.fromkeys(sent.answered, OUTPUT)) if sent.answered else None
         self._address = address(_resolved(sent.target, environ), allow_link_local=sent.allow_link_local)
         self._dialect = next((name for part, name in _HOSTS if part in self._address.origin.host), "openai")
         self._routes: dict[tuple[str, bool], Route] = {}
@@ -135,6 +139,7 @@ class Passing:
         if route is None:
             route = Route(self.path, "pass-through", self._registry.dialect(name))
             route.passes, route.spoken, route.tunnels = True, spoken, "GET" in self.methods
+            route.asked, route.answered, route.guardrails = self._asked_texts, self._answered_texts, self.guardrails
             self._routes[name, spoken] = route
         return route
 

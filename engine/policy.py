@@ -138,6 +138,11 @@ class Passage(NamedTuple):
     cost: Expression | None = None
     timeout: float = 0.0
     allow_link_local: bool = False
+    guardrails: tuple[str, ...] = ()
+    """Guardrails that the passage asks for."""
+    asked: tuple[str, ...] = ()
+    answered: tuple[str, ...] = ()
+    """Where the texts of requests and answers stand that guardrails look at, as paths (`engine.slots`); none: where they usually do."""
 
 
 class Detect(NamedTuple):

@@ -11,6 +11,8 @@
     mergeQuery: true                         # false: the client's query stays behind
     cost: 12.00                              # USD a request, or CEL over `request` and `response`
     timeout: 60
+    guardrails: [no-secrets]                 # those that are `optional`, and are to look here
+    texts: {request: ["query", "documents[].text"], response: ["results[].snippet"]}   # where they look; else at every text
 
 Whom it is for is said by `match` (keys, users, teams, orgs, roles); what else must hold by other policies with
 `match: {routes: [pass-through]}`. A header `x-pass-NAME` of the client always goes on as `NAME`. Without `cost`, calls
@@ -28,6 +30,7 @@ from engine.policy import Action, Head, Passage, Phase, Policy, Reader
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 NOWHERE = Passage("", "")
+_PLACE = re.compile(r"[\w-]+(?:\[\])*(?:\.[\w-]+(?:\[\])*)*(?:\.\*\*)?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@-]+)+")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
@@ -54,6 +57,7 @@ class PassThrough(Policy):
         for method in methods:
             if method not in METHODS:
                 fields.fault(f"`{method}` is no method that is passed on; they are {', '.join(METHODS)}", "methods")
+        texts = fields.mapping("texts")
         sent = Passage(
             path=path,
             target=target,
@@ -68,12 +72,24 @@ class PassThrough(Policy):
             cost=fields.cel("cost", DYN, phase=Phase.RESPONSE),
             timeout=fields.number("timeout", least=0.001) if fields.has("timeout") else 0.0,
             allow_link_local=fields.flag("allowLinkLocal"),
+            guardrails=fields.texts("guardrails"),
+            asked=_places(texts, "request"),
+            answered=_places(texts, "response"),
         )
         return cls(replace(head, match=replace(head.match, routes=("pass-through",))), sent)
 
     def passage(self) -> Passage:
         """Say where requests go."""
         return self.sent
+
+
+def _places(texts: Reader, name: str) -> tuple[str, ...]:
+    """Read paths of texts, such as `documents[].text`."""
+    paths = texts.texts(name)
+    for path in paths:
+        if not _PLACE.fullmatch(path):
+            texts.fault(f"`{path}` is no path of texts; write members, `[]` for each element: `documents[].text`", name)
+    return paths
 
 
 def _pairs(fields: Reader, name: str, *, names: bool = True) -> tuple[tuple[str, str], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from engine.config.entities import Guarded
 from engine.config.problems import Mark
 from engine.config.specs import ConfigSpec, PassThroughSpec
 
@@ -33,6 +34,18 @@ def _passed(endpoint: PassThroughSpec) -> dict[str, Any]:
         "headers": headers, "forwardHeaders": endpoint.forward_headers, "query": endpoint.default_query_params,
         "mergeQuery": endpoint.merge_query_params, "auth": endpoint.auth,
         "keyHeader": endpoint.headers.get("litellm_user_api_key"), "methods": list(endpoint.methods),
-        "cost": endpoint.cost_per_request, "timeout": endpoint.timeout,
+        "cost": endpoint.cost_per_request, "timeout": endpoint.timeout, **_guarded(endpoint.guardrails),
     }  # fmt: skip
     return {name: value for name, value in written.items() if value not in (None, [], {})}
+
+
+def _guarded(guardrails: Guarded) -> dict[str, Any]:
+    """Write which guardrails look, and at which fields: LiteLLM's `documents[*].text` is our `documents[].text`."""
+    fields = [one or {} for one in guardrails.values()] if isinstance(guardrails, dict) else []
+    texts = {
+        side: [
+            path.removeprefix("$.").replace("[*]", "[]") for each in fields for path in each.get(f"{side}_fields", ())
+        ]
+        for side in ("request", "response")
+    }
+    return {"guardrails": list(guardrails), "texts": {side: paths for side, paths in texts.items() if paths}}

@@ -183,6 +183,9 @@ class CustomerSpec(Limits, Marked):
     default_model: str | None = None
 
 
+Guarded = tuple[str, ...] | dict[str, dict[str, tuple[str, ...]] | None]
+
+
 class PassThroughSpec(Marked):
     """Requests under a path that go on to another server as they come."""
 
@@ -205,3 +208,5 @@ class PassThroughSpec(Marked):
     methods: tuple[str, ...] = ()
     timeout: Amount | None = None
     """Seconds."""
+    guardrails: Guarded = ()
+    """Names of guardrails, or each with the `request_fields` and `response_fields` at which it looks: `documents[*].text`."""

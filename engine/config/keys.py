@@ -243,7 +243,7 @@ NOT_IN_FORCE: Final[Mapping[str, Mapping[str, Kind]]] = {
         "team_id": F,
     },
     "organizations": _ENTITY,
-    "pass_through_endpoints": {"guardrails": G, "is_from_config": F},
+    "pass_through_endpoints": {"is_from_config": F},
 }
 
 STRATEGIES_IN_FORCE: Final = frozenset({"simple-shuffle"})

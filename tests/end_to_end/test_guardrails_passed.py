@@ -167,3 +167,47 @@ def test_what_nobody_can_look_through_passes_only_where_that_is_written(house, u
     assert found.status == (400 if failure == "Fail" else 200), found.body
     if failure == "Fail":
         assert "looked through" in found.json()["error"]["message"]
+
+
+def test_a_passage_asks_for_guardrails_and_says_where_its_texts_stand(gateway, upstream):
+    async def handler(exchange) -> None:
+        await exchange.json({"said": json.loads(exchange.body), "results": [{"snippet": SAID, "from": MAIL}]})
+
+    upstream.handler = handler
+    entry = {
+        "path": "/search", "target": upstream.base,
+        "guardrails": {"mails": {"request_fields": ["query", "documents[*].text"], "response_fields": ["$.results[*].snippet"]}},
+    }  # fmt: skip
+    pattern = {"pattern_type": "prebuilt", "pattern_name": "email", "action": "MASK"}
+    params = {"guardrail": "litellm_content_filter", "mode": ["pre_call", "post_call"], "patterns": [pattern]}
+    config = {
+        "model_list": [{"model_name": "echo", "litellm_params": {"model": "echo/echo"}}],
+        "general_settings": {"master_key": MASTER, "pass_through_endpoints": [entry, {**entry, "path": "/free", "guardrails": None}]},
+        "guardrails": [{"guardrail_name": "mails", "litellm_params": params}],
+    }  # fmt: skip
+    running = gateway(yaml.safe_dump(config))
+    assert running.process.poll() is None, running.log
+    asked = {"query": SAID, "documents": [{"text": MAIL, "id": MAIL}]}
+    found = running.post("/search", asked).json()
+    assert found["said"] == {"query": CLEAN, "documents": [{"text": "<EMAIL_ADDRESS>", "id": MAIL}]}
+    assert found["results"] == [{"snippet": CLEAN, "from": MAIL}]
+    assert running.post("/free", asked).json()["said"] == asked
+
+
+def test_a_passage_that_asks_for_a_guardrail_that_nobody_has_is_an_error(gateway, tmp_path):
+    (tmp_path / "policies").mkdir()
+    wrong = [
+        {"kind": "PassThrough", "name": "a", "path": "/a", "target": "http://127.0.0.1:1", "guardrails": ["nix"]},
+        {
+            "kind": "PassThrough",
+            "name": "b",
+            "path": "/b",
+            "target": "http://127.0.0.1:1",
+            "texts": {"request": ["$.x[*]"]},
+        },
+    ]
+    for document, said in zip(wrong, ("asks for the guardrail `nix`", "is no path of texts"), strict=True):
+        (tmp_path / "policies" / "p.yaml").write_text(yaml.safe_dump(document))
+        running = gateway(CONFIG, "--policies", str(tmp_path / "policies"))
+        assert running.stop() == 2
+        assert said in running.log
