@@ -8,10 +8,10 @@ from bench import guardrails
 from bench.guardrails import HALVES, Score, half, heuristic, measured, phrases, scored
 
 FLOORS = {
-    "secrets": {"seen": (0.98, 0.95), "sealed": (0.80, 0.82)},
-    "pii, with checksum or form": {"seen": (0.98, 0.95), "sealed": (0.93, 0.83)},
-    "prompt injection": {"seen": (0.95, 0.50), "sealed": (0.94, 0.42)},
-    "categories": {"seen": (0.80, 0.40), "sealed": (0.60, 0.10)},
+    "secrets": {"seen": (0.98, 0.95), "sealed": (0.83, 0.87)},
+    "pii, with checksum or form": {"seen": (0.98, 0.95), "sealed": (0.93, 0.76)},
+    "prompt injection": {"seen": (0.97, 0.72), "sealed": (0.94, 0.54)},
+    "categories": {"seen": (0.88, 0.60), "sealed": (0.75, 0.18)},
 }
 """By kind and half, the least precision and recall: a little under what was measured."""
 

@@ -56,8 +56,15 @@ def test_nothing_holds_the_loop(gateway, provider, tmp_path, name):
     )
     running = gateway(config, "--policies", str(folder))
     time.sleep(1)
+    # What holds the loop holds it each time; on a busy machine others may take its core for as long, now and then.
+    assert any(undisturbed(running, BODIES[name]) for _ in range(3))
+
+
+def undisturbed(running: Gateway, messages: object) -> bool:
+    """Tell whether other calls go on, and the loop with them, while three are judged at length."""
     before = gaps(running)
-    slow = [threading.Thread(target=running.post, args=("/v1/chat/completions", {"model": "echo", "messages": BODIES[name]})) for _ in range(3)]  # fmt: skip
+    asked = {"model": "echo", "messages": messages}
+    slow = [threading.Thread(target=running.post, args=("/v1/chat/completions", asked)) for _ in range(3)]
     for thread in slow:
         thread.start()
     slowest = 0.0
@@ -66,6 +73,5 @@ def test_nothing_holds_the_loop(gateway, provider, tmp_path, name):
         assert running.chat().status == 200
         slowest = max(slowest, time.monotonic() - started)
     new = {bound: count - before[bound] for bound, count in gaps(running).items()}
-    print(f"\n{name}: slowest other call {slowest * 1e3:.1f} ms, gaps up to each bound {new}")
-    assert slowest < 1.0
-    assert new[HELD] == new[float("inf")]
+    print(f"\nslowest other call {slowest * 1e3:.1f} ms, gaps up to each bound {new}")
+    return slowest < 1.0 and new[HELD] == new[float("inf")]
