@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import structlog
@@ -13,7 +13,8 @@ import structlog
 from engine.asking import Judging
 from engine.decision import Outcome
 from engine.detecting import DetectorError, Finding, Hit, Question, RemoteDetector, Whole, sides
-from engine.slots import ANSWERED, INPUT, OUTPUT, Slot
+from engine.slots import ANSWERED, ASKED, INPUT, OUTPUT, Slot
+from engine.vault import Vault
 from engine.watched import Watched, block, refuse
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ log = structlog.get_logger("interlock")
 
 Bodies = Callable[[], tuple[Mapping[str, Any], Any]]
 """Gives a request, decoded, and what of it or of its answer is looked at."""
+
+
+class _Asked(NamedTuple):
+    """Who is asked about texts of which phase, and what remembers what is masked of them, where it is to be put back."""
+
+    detect: Detect
+    remote: RemoteDetector
+    phase: str
+    vault: Vault | None
 
 
 async def consult(
@@ -50,7 +60,8 @@ async def consult(
                 pairs = zip(slots, standing or slots, strict=True)
                 mine = [(slot, place) for slot, place in pairs if slot.phase in together]
                 if mine:
-                    await _ask(watched, one, (detect, remote, phase), mine, bodies)
+                    vault = watched.vault if one.watch.restore and phases is ASKED else None
+                    await _ask(watched, one, _Asked(detect, remote, phase, vault), mine, bodies)
 
 
 def _parts(remote: RemoteDetector, phases: frozenset[str], side: str) -> list[tuple[str, frozenset[str]]]:
@@ -81,11 +92,11 @@ async def consult_only(
 async def _ask(
     watched: Watched,
     one: Guard,
-    asked: tuple[Detect, RemoteDetector, str],
+    asked: _Asked,
     slots: Sequence[tuple[Slot, Slot]],
     bodies: Bodies | None,
 ) -> None:
-    detect, remote, phase = asked
+    detect, remote, phase, vault = asked
     places = [(place.holder, place.key) for _, place in slots]
     question = Question(
         phase, [slot.holder[slot.key] for slot, _ in slots], watched.call.model if watched.call is not None else "",
@@ -100,7 +111,8 @@ async def _ask(
         _unasked(watched, one, f"`{detect.name}`: {error}")
         return
     for (slot, _), finding in zip(slots, findings, strict=True):
-        _found(watched, one, detect.action, slot, finding)
+        if finding.hits or finding.refused or finding.replacement is not None:
+            _found(watched, one, detect.action, slot, finding, vault)
 
 
 def _through(remote: RemoteDetector, call: Call | None) -> RemoteDetector:
@@ -130,28 +142,34 @@ def _metadata(watched: Watched, one: Guard) -> Mapping[str, Any]:
     return sent | known
 
 
-def _found(watched: Watched, one: Guard, action: str, slot: Slot, finding: Finding) -> None:
+def _found(
+    watched: Watched, one: Guard, action: str, slot: Slot, finding: Finding, vault: Vault | None
+) -> None:  # fmt: skip
     """Do about a service's finding what the guardrail says."""
-    if not (finding.hits or finding.refused or finding.replacement is not None):
-        return
     watched.told(one, {hit.type: None for hit in finding.hits} or {finding.refused or "replaced": None})
     if action == "log":
         return
     if finding.refused or (action == "block" and finding.replacement is None):
         block(one, finding.refused or finding.hits[0].type)
-    text = slot.holder[slot.key]
-    masked = finding.replacement if finding.replacement is not None else _masked(text, finding.hits)
-    watched.put(slot, masked)
+    replacement = finding.replacement
+    watched.put(slot, masked(slot.holder[slot.key], finding.hits, vault) if replacement is None else replacement)
 
 
-def _masked(text: str, hits: Sequence[Hit]) -> str:
-    """Put what a service found out of sight; of hits that overlap the first names the mask."""
+def masked(text: str, hits: Sequence[Hit], vault: Vault | None = None) -> str:
+    """Put hits out of sight; those that overlap are one, and the first names the mask. A vault remembers what masks stand for."""
     pieces: list[str] = []
     left = 0
+    spans: list[Hit] = []
     for hit in sorted(hits):
-        if hit.start >= left:
-            pieces += (text[left : hit.start], f"<{hit.type}>")
-        left = max(left, hit.end)
+        if spans and hit.start < spans[-1].end:
+            spans[-1] = spans[-1]._replace(end=max(spans[-1].end, hit.end))
+        else:
+            spans.append(hit)
+    for hit in spans:
+        mask = f"<{hit.type}>"
+        said = mask if vault is None else vault.mask(mask, text[hit.start : hit.end])
+        pieces += (text[left : hit.start], said)
+        left = hit.end
     return "".join((*pieces, text[left:]))
 
 

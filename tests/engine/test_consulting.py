@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine.consulting import consult, consult_only
-from engine.detecting import Finding
+from engine.consulting import consult, consult_only, masked
+from engine.detecting import Finding, Hit
 from engine.errors import PolicyError
 from engine.policy import Detect, Watch
 from engine.slots import ANSWERED, ASKED, CALLS, INPUT, OUTPUT, RESULTS, Slot
@@ -81,3 +81,38 @@ async def test_beside_a_call_it_is_told_where_texts_stand_though_it_may_not_chan
 def test_a_stream_is_shown_to_who_wants_answers_only(sides, waits):
     assert watched(Service(sides), INPUT, CALLS).asks is waits
     assert not watched(Service(sides), INPUT).asks
+
+
+class Finder:
+    """Finds the word `ann` in each text, and what stands around it a second time."""
+
+    async def ask(self, question):
+        found = [(text, text.find("ann")) for text in question.texts]
+        return [
+            Finding([Hit(at, at + 3, "PERSON"), Hit(at + 1, at + 5, "OTHER")] if at >= 0 else []) for text, at in found
+        ]
+
+
+@pytest.mark.parametrize(("restore", "left"), [(True, "hello <PERSON_1>x"), (False, "hello <PERSON>x")])
+async def test_what_a_service_finds_is_put_back_where_that_is_asked_for(restore, left):
+    asked = watched(Finder(), INPUT)
+    guard = asked.guards[0]._replace(watch=asked.guards[0].watch._replace(restore=restore))
+    asked = Watched(None, [guard], {})
+    body = {"text": "hello ann, x"}
+    await consult(asked, [guard], [Slot(body, "text", body["text"], INPUT)], ASKED)
+    assert body["text"] == left
+    if restore:
+        assert asked.vault.restore("dear <PERSON_1>") == "dear ann, "
+
+
+@pytest.mark.parametrize(
+    ("hits", "left"),
+    [
+        ([], "abcdef"),
+        ([Hit(1, 2, "B"), Hit(4, 5, "E")], "a<B>cd<E>f"),
+        ([Hit(1, 3, "X"), Hit(2, 5, "Y"), Hit(5, 6, "Z")], "a<X><Z>"),
+        ([Hit(0, 6, "ALL"), Hit(2, 3, "C")], "<ALL>"),
+    ],
+)
+def test_hits_that_overlap_are_one(hits, left):
+    assert masked("abcdef", hits) == left
