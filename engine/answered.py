@@ -24,28 +24,29 @@ async def guard_answer(call: Call, answer: bytes) -> bytes:
     if watched is None or not (watched.answering or watched.masked):
         return answer
     try:
-        body = msgspec.json.decode(answer)
+        whole = [msgspec.json.decode(answer)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         refuse_unguarded(call, "an answer that is no JSON")
         return answer
-    slots = _texts(call, body)
-    if await look(watched, slots, ANSWERED, lambda: (decoded(call, {}), body)):
+    slots = _texts(call, whole)
+    if await look(watched, slots, ANSWERED, lambda: (decoded(call, {}), whole[0])):
         if call.route.spoken:
-            call.route.dialect.repeated.drop(body)
+            call.route.dialect.repeated.drop(whole[0])
     elif not watched.masked:
         return answer
     if watched.masked and watched.vault is not None:
         for slot in slots:
             slot.put(watched.vault.restore(slot.holder[slot.key], quoted=slot.phase == CALLS))
-    return msgspec.json.encode(body)
+    return msgspec.json.encode(whole[0])
 
 
-def _texts(call: Call, body: Any) -> list[Slot]:
-    """Return the texts of an answer: those of its dialect, or where that is not known all there are."""
+def _texts(call: Call, whole: list[Any]) -> list[Slot]:
+    """Return the texts of an answer, which is all that is in `whole`: those of its dialect, or where that is not known all there are."""
+    (body,) = whole
     if call.route.answered is not None:
         return call.route.answered.of_body(body, ANSWERED)
     if not call.route.spoken:
-        return list(within(body, OUTPUT))
+        return list(within(whole, OUTPUT))
     if isinstance(body, list):
         # Gemini's stream where no events are asked for: each element says a piece of the texts.
         refuse_unguarded(call, "an answer in pieces that is no event stream (ask for `alt=sse`)")

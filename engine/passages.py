@@ -63,6 +63,7 @@ _ELSEWHERE = re.compile(
 )
 _MODEL = re.compile(r"/models/([^/:]+)(?::|$)")
 _SPOKEN = (
+    (re.compile(r"/(?:chat/)?completions$|/embeddings$"), "openai"),
     (re.compile(r"/messages(?:/|$)|/publishers/anthropic/"), "anthropic"),
     (re.compile(r":(?:stream)?[gG]enerateContent$|:countTokens$|:(?:batchE|e)mbedContents?$|^/v1beta/"), "gemini"),
     (re.compile(r"/responses(?:/|$)"), "responses"),
@@ -71,6 +72,7 @@ _SPOKEN = (
 _SURELY = re.compile(
     r"/messages(?:/count_tokens)?$|:(?:stream)?[gG]enerateContent$|:countTokens$|:(?:batchE|e)mbedContents?$|/responses$"
     r"|^/v2/(?:chat|rerank|embed)$|/rerank$|/(?:chat/)?completions$|/embeddings$"
+    r"|/publishers/anthropic/models/[^/]+:(?:streamR|r)awPredict$"
 )
 """Paths whose bodies are what their dialect says, and hold texts in no other places."""
 _HOSTS = (("anthropic.com", "anthropic"), ("googleapis.com", "gemini"), ("cohere.", "cohere"))

@@ -140,6 +140,28 @@ def test_a_native_stream_that_must_not_pass_ends_in_its_own_words(house, upstrea
     assert "EMAIL_ADDRESS" in json.dumps(record["rules"])
 
 
+def test_a_known_path_is_spoken_as_what_it_is_wherever_it_leads(house, upstream):
+    """OpenAI's path on a passage whose host speaks another dialect by itself."""
+    seen = []
+
+    async def handler(exchange) -> None:
+        seen.append(json.loads(exchange.body))
+        await exchange.json({"choices": [{"index": 0, "message": {"role": "assistant", "content": SAID}}]})
+
+    upstream.handler = handler
+    found = house().post("/native/v1/chat/completions", {"messages": [{"role": "user", "content": SAID}]})
+    assert found.json()["choices"][0]["message"]["content"] == CLEAN
+    assert seen[0]["messages"][0]["content"] == CLEAN
+
+
+def test_an_answer_that_is_nothing_but_a_text_is_looked_at(house, upstream):
+    async def handler(exchange) -> None:
+        await exchange.json(SAID)
+
+    upstream.handler = handler
+    assert house().post("/native/other", {"a": "b"}).json() == CLEAN
+
+
 def test_of_bodies_that_nobody_knows_every_text_is_looked_at(house, upstream):
     async def handler(exchange) -> None:
         await exchange.json({"deep": [{"note": SAID}], "said": json.loads(exchange.body)})
