@@ -121,22 +121,18 @@ class Server:
         assert self._process is not None
         # One that runs would put others in the place of those it sees die.
         self._process.send_signal(signal.SIGSTOP)
-        for pid in self._children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _signal(self._children(), signal.SIGKILL)
         self._end(signal.SIGKILL)
 
     def freeze(self) -> None:
         """Let every process of the server stand still; its sockets stay open."""
         assert self._process is not None
-        for pid in [self._process.pid, *self._children()]:
-            os.kill(pid, signal.SIGSTOP)
+        _signal([self._process.pid, *self._children()], signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
         assert self._process is not None
-        for pid in [*self._children(), self._process.pid]:
-            os.kill(pid, signal.SIGCONT)
+        _signal([*self._children(), self._process.pid], signal.SIGCONT)
 
     def close(self) -> None:
         """Stop, and remove all there was."""
@@ -158,6 +154,13 @@ class Server:
         assert self._process is not None
         found = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         return [int(pid) for pid in found.read_text().split()] if found.exists() else []
+
+
+def _signal(pids: list[int], number: int) -> None:
+    """Signal processes, of which some may end by themselves at that moment."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _alive(pid: int) -> bool:
