@@ -41,6 +41,8 @@ WEAK = frozenset({"US_BANK_NUMBER", "US_DRIVER_LICENSE", "US_PASSPORT", "PHONE_N
 """Types without a checksum or a form that says enough: counted among all, not among the checked."""
 SUBJECTS = ("violence", "self_harm", "weapons", "drugs", "child_safety", "toxicity", "hate")
 LIKENESS = 0.7
+NEVER_SEEN = itertools.count(10_000)
+"""What makes a text one that was not looked at before: of those that were, it is remembered that nothing was in them."""
 PROSE = "Please summarise the report of Monday's meeting: 42 people came, and the team of 7 agreed on what to do next. "
 
 Line = Mapping[str, Any]
@@ -223,8 +225,8 @@ def costs() -> Iterator[tuple[str, float, float, float]]:
 
         yield (
             name,
-            cost(lambda redaction=redaction: redaction.whole(short)),  # type: ignore[misc]  # bound at once
-            cost(lambda redaction=redaction: redaction.whole(long)),  # type: ignore[misc]  # bound at once
+            cost(lambda redaction=redaction: redaction.whole(f"{short}{next(NEVER_SEEN)}")),  # type: ignore[misc]  # bound at once
+            cost(lambda redaction=redaction: redaction.whole(f"{long}{next(NEVER_SEEN)}")),  # type: ignore[misc]  # bound at once
             cost(stream) / len(words),
         )
 
