@@ -22,7 +22,7 @@ demo: $(STAMP) ## set up and run the gateway before a bundled upstream: three ca
 	$(BIN)/interlock demo $(DEMO)
 
 test: $(STAMP) ## set up and run a seed of every suite (10 minutes at most on 2 cores)
-	$(BIN)/python -m pytest -n 3 -q
+	$(BIN)/python -m pytest -n 3 --dist worksteal -q
 
 soak: $(STAMP) ## run the full numbers
 	$(BIN)/python -m pytest -q -m soak

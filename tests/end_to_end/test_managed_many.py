@@ -93,8 +93,8 @@ def check(folder: Path, count: int) -> None:
         many.stop()
 
 
-def test_5_000_keys(tmp_path):
-    check(tmp_path, 5_000)
+def test_2_000_keys(tmp_path):
+    check(tmp_path, 2_000)
 
 
 @pytest.mark.soak

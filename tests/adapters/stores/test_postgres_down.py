@@ -159,7 +159,7 @@ def test_no_batch_is_lost_or_doubled_when_the_server_ends_in_the_midst_of_folds(
     store.close()
     # The server of the tests forgets what only its own memory had; what a commit wrote is found again.
     processes = [started("fold_many", url, f"journal-{offset}", offset, 150) for offset in range(2)]
-    for _ in range(3):
+    for _ in range(2):
         time.sleep(0.4)
         getattr(postgres_alone, end)()
         time.sleep(2.5 if end == "freeze" else 0.2)
